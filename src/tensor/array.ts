@@ -22,8 +22,7 @@ export type NDArray = {
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
-export const byteLength = (array: NDArray): number =>
-  array.data.length * dtypes[array.dtype].bytes;
+export const byteLength = (array: NDArray): number => array.data.length * dtypes[array.dtype].bytes;
 
 /** Wraps existing data; the length must fit the shape. No copy. */
 export function ndarray(dtype: DType, shape: readonly number[], data: TypedArray): NDArray {

@@ -39,8 +39,8 @@ export type DTypeFacts = {
 };
 
 const facts = (kind: DTypeFacts['kind'], array: unknown, wide = false): DTypeFacts => {
-  const constructor = array as Constructor & { BYTES_PER_ELEMENT: number };
-  return { bytes: constructor.BYTES_PER_ELEMENT, kind, wide, array: constructor };
+  const holder = array as Constructor & { BYTES_PER_ELEMENT: number };
+  return { bytes: holder.BYTES_PER_ELEMENT, kind, wide, array: holder };
 };
 
 export const dtypes: Readonly<Record<DType, DTypeFacts>> = {

@@ -1,0 +1,246 @@
+// Dimensions. A dimension is a number, or a symbolic integer: a polynomial with integer coefficients
+// over named sizes ("batch", "seq") and floor divisions of such polynomials. Polynomials are kept in
+// one canonical form, so two dimensions are equal exactly when their keys are.
+import { AnyformerError } from './error.js';
+
+export type Dim = number | SymbolicDim;
+export type Shape = readonly Dim[];
+/** Where users write shapes, a string names a symbolic size. */
+export type DimLike = Dim | string;
+/** The value of each named size. */
+export type Bindings = Readonly<Record<string, number>>;
+
+type Floor = { numerator: Dim; divisor: number };
+type Atom = string | Floor;
+type Term = { coefficient: number; atoms: readonly Atom[] };
+
+export class SymbolicDim {
+  /** Canonical text: equal keys mean equal dimensions. */
+  readonly key: string;
+  readonly terms: readonly Term[];
+
+  constructor(terms: readonly Term[], key: string) {
+    this.terms = terms;
+    this.key = key;
+  }
+
+  toString(): string {
+    return this.key;
+  }
+}
+
+const atomKey = (atom: Atom): string =>
+  typeof atom === 'string' ? atom : `floor((${atom.numerator})/${atom.divisor})`;
+
+const termKey = (term: Term): string => term.atoms.map(atomKey).join('*');
+
+function normal(terms: Iterable<Term>): Dim {
+  const sums = new Map<string, Term>();
+  for (const term of terms) {
+    const atoms = [...term.atoms].sort((a, b) => (atomKey(a) < atomKey(b) ? -1 : 1));
+    const key = atoms.map(atomKey).join('*');
+    const before = sums.get(key)?.coefficient ?? 0;
+    sums.set(key, { coefficient: before + term.coefficient, atoms });
+  }
+  const kept = [...sums.values()]
+    .filter((term) => term.coefficient !== 0)
+    .sort((a, b) => b.atoms.length - a.atoms.length || (termKey(a) < termKey(b) ? -1 : 1));
+  if (kept.length === 0) return 0;
+  if (kept.length === 1 && kept[0].atoms.length === 0) return kept[0].coefficient;
+  const key = kept
+    .map((term) => {
+      const name = termKey(term);
+      if (name === '') return String(term.coefficient);
+      return term.coefficient === 1 ? name : `${term.coefficient}*${name}`;
+    })
+    .join(' + ');
+  return new SymbolicDim(kept, key);
+}
+
+const termsOf = (dim: Dim): readonly Term[] =>
+  typeof dim === 'number' ? [{ coefficient: dim, atoms: [] }] : dim.terms;
+
+/** A named size, or the dimension as it is. */
+export function dim(value: DimLike): Dim {
+  if (typeof value === 'string') {
+    if (!/^[A-Za-z_]\w*$/.test(value)) {
+      throw new AnyformerError('tensor/dim', {
+        what: `'${value}' is not a name for a dimension`,
+        expected: 'letters, digits and _, beginning with a letter',
+        found: value,
+      });
+    }
+    return normal([{ coefficient: 1, atoms: [value] }]);
+  }
+  if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
+    throw new AnyformerError('tensor/dim', {
+      what: `${value} is not a size`,
+      expected: 'a whole number >= 0 or a name',
+      found: String(value),
+    });
+  }
+  return value;
+}
+
+export const sameDim = (a: Dim, b: Dim): boolean =>
+  typeof a === 'number' || typeof b === 'number' ? a === b : a.key === b.key;
+
+export const addDims = (a: Dim, b: Dim): Dim =>
+  typeof a === 'number' && typeof b === 'number' ? a + b : normal([...termsOf(a), ...termsOf(b)]);
+
+export const scaleDim = (a: Dim, factor: number): Dim => mulDims(a, factor);
+
+export const subDims = (a: Dim, b: Dim): Dim => addDims(a, scaleDim(b, -1));
+
+export function mulDims(a: Dim, b: Dim): Dim {
+  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  return normal(
+    termsOf(a).flatMap((x) =>
+      termsOf(b).map((y) => ({
+        coefficient: x.coefficient * y.coefficient,
+        atoms: [...x.atoms, ...y.atoms],
+      })),
+    ),
+  );
+}
+
+/** floor(a / divisor); exact where every coefficient divides. */
+export function floorDiv(a: Dim, divisor: number): Dim {
+  if (typeof a === 'number') return Math.floor(a / divisor);
+  if (divisor === 1) return a;
+  if (a.terms.every((term) => term.coefficient % divisor === 0)) {
+    return normal(a.terms.map((term) => ({ ...term, coefficient: term.coefficient / divisor })));
+  }
+  return normal([{ coefficient: 1, atoms: [{ numerator: a, divisor }] }]);
+}
+
+export const ceilDiv = (a: Dim, divisor: number): Dim => floorDiv(addDims(a, divisor - 1), divisor);
+
+/** a / b where b divides a as a polynomial; undefined where it is not seen to. */
+export function exactDiv(a: Dim, b: Dim): Dim | undefined {
+  if (sameDim(a, b)) return 1;
+  if (typeof b === 'number') {
+    if (b === 0) return undefined;
+    const divides = termsOf(a).every((term) => term.coefficient % b === 0);
+    return divides ? floorDiv(a, b) : undefined;
+  }
+  if (b.terms.length !== 1) return undefined;
+  const [by] = b.terms;
+  const out: Term[] = [];
+  for (const term of termsOf(a)) {
+    const atoms = [...term.atoms];
+    for (const atom of by.atoms) {
+      const at = atoms.findIndex((other) => atomKey(other) === atomKey(atom));
+      if (at < 0) return undefined;
+      atoms.splice(at, 1);
+    }
+    if (term.coefficient % by.coefficient !== 0) return undefined;
+    out.push({ coefficient: term.coefficient / by.coefficient, atoms });
+  }
+  return normal(out);
+}
+
+export const shapeSize = (shape: Shape): Dim => shape.reduce<Dim>(mulDims, 1);
+
+/** The names that a dimension depends on. */
+export function dimNames(a: Dim): Set<string> {
+  const names = new Set<string>();
+  for (const term of termsOf(a)) {
+    for (const atom of term.atoms) {
+      if (typeof atom === 'string') names.add(atom);
+      else for (const name of dimNames(atom.numerator)) names.add(name);
+    }
+  }
+  return names;
+}
+
+/** The name, where the dimension is exactly one named size. */
+export function plainName(a: Dim): string | undefined {
+  if (typeof a === 'number' || a.terms.length !== 1) return undefined;
+  const [{ coefficient, atoms }] = a.terms;
+  return coefficient === 1 && atoms.length === 1 && typeof atoms[0] === 'string'
+    ? atoms[0]
+    : undefined;
+}
+
+/** The number that a dimension is under `bindings`. */
+export function evaluateDim(a: Dim, bindings: Bindings): number {
+  return foldDim<number>(a, {
+    constant: (value) => value,
+    name: (name) => {
+      if (!Object.hasOwn(bindings, name)) {
+        throw new AnyformerError('tensor/unbound', {
+          what: `the size '${name}' has no value`,
+          expected: `a number for ${name}`,
+          found: `values for ${Object.keys(bindings).join(', ') || 'nothing'}`,
+        });
+      }
+      return bindings[name];
+    },
+    add: (x, y) => x + y,
+    mul: (x, y) => x * y,
+    floorDiv: (x, divisor) => Math.floor(x / divisor),
+  });
+}
+
+export const evaluateShape = (shape: Shape, bindings: Bindings): number[] =>
+  shape.map((d) => evaluateDim(d, bindings));
+
+export type DimAlgebra<T> = {
+  constant(value: number): T;
+  name(name: string): T;
+  add(a: T, b: T): T;
+  mul(a: T, b: T): T;
+  floorDiv(a: T, divisor: number): T;
+};
+
+/** Reads a dimension in another algebra: numbers to evaluate it, graph nodes to compute it in ONNX. */
+export function foldDim<T>(a: Dim, algebra: DimAlgebra<T>): T {
+  if (typeof a === 'number') return algebra.constant(a);
+  const terms = a.terms.map((term) => {
+    const atoms = term.atoms.map((atom) =>
+      typeof atom === 'string'
+        ? algebra.name(atom)
+        : algebra.floorDiv(foldDim(atom.numerator, algebra), atom.divisor),
+    );
+    if (term.coefficient !== 1 || atoms.length === 0) {
+      atoms.unshift(algebra.constant(term.coefficient));
+    }
+    return atoms.reduce((x, y) => algebra.mul(x, y));
+  });
+  return terms.reduce((x, y) => algebra.add(x, y));
+}
+
+/** Replaces named sizes by dimensions. */
+export function substitute(a: Dim, replacements: ReadonlyMap<string, Dim>): Dim {
+  return foldDim<Dim>(a, {
+    constant: (value) => value,
+    name: (name) => replacements.get(name) ?? dim(name),
+    add: addDims,
+    mul: mulDims,
+    floorDiv,
+  });
+}
+
+export const showShape = (shape: Shape): string => `[${shape.map(String).join(', ')}]`;
+
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((d, i) => sameDim(d, b[i]));
+
+/**
+ * NumPy broadcasting; undefined where the shapes do not agree. Two different symbolic sizes never
+ * broadcast: a size of 1 that is only known at run time is not guessed at.
+ */
+export function broadcast(a: Shape, b: Shape): Dim[] | undefined {
+  const rank = Math.max(a.length, b.length);
+  const out: Dim[] = [];
+  for (let i = 0; i < rank; i++) {
+    const x = a[a.length - rank + i] ?? 1;
+    const y = b[b.length - rank + i] ?? 1;
+    if (sameDim(x, y)) out.push(x);
+    else if (x === 1) out.push(y);
+    else if (y === 1) out.push(x);
+    else return undefined;
+  }
+  return out;
+}

@@ -1,0 +1,168 @@
+// Graph: everything that a set of named outputs depends on, in an order that can be executed.
+// A graph is plain data over immutable nodes; every change (patching, sharing, fusing) is a rewrite
+// that makes a new graph.
+import { sameShape } from './dim.js';
+import { AnyformerError, nearest } from './error.js';
+import { showType } from './op.js';
+import type { LeafAttributes } from './ops/leaf.js';
+import { build, type Node, type Tensor } from './tensor.js';
+
+export type Graph = {
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly outputs: ReadonlyMap<string, Tensor>;
+  /** Next values of parameters that the device holds: written in place after each run. */
+  readonly updates: ReadonlyMap<string, Tensor>;
+  /** Tagged activations by module path; a path met again gets `#1`, `#2`, ... */
+  readonly tags: ReadonlyMap<string, Tensor>;
+  /** Every node once, inputs before users. */
+  readonly nodes: readonly Node[];
+};
+
+type Named = Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>;
+
+const asMap = (named: Named): Map<string, Tensor> =>
+  new Map(named instanceof Map ? named : Object.entries(named));
+
+/** The graph of these outputs. Leaves of one name must agree in type and shape. */
+export function graph(outputs: Named, updates: Named = {}): Graph {
+  const result = { outputs: asMap(outputs), updates: asMap(updates) };
+  const nodes = schedule([...result.outputs.values(), ...result.updates.values()]);
+  const inputs = new Map<string, Tensor>();
+  const parameters = new Map<string, Tensor>();
+  const tags = new Map<string, Tensor>();
+  for (const node of nodes) {
+    const [out] = node.tensors;
+    if (node.row.name === 'input') addLeaf(inputs, out);
+    else if (node.row.name === 'parameter') addLeaf(parameters, out);
+    else if (node.row.name === 'tag') {
+      const { path } = node.attributes as { path: string };
+      let name = path;
+      for (let again = 1; tags.has(name); again++) name = `${path}#${again}`;
+      tags.set(name, out);
+    }
+  }
+  for (const [name, next] of result.updates) checkUpdate(name, next, parameters.get(name));
+  return { inputs, parameters, tags, nodes, ...result };
+}
+
+/** Depth-first post-order, iterative: models are deeper than the call stack. */
+function schedule(roots: readonly Tensor[]): Node[] {
+  const done = new Set<Node>();
+  const order: Node[] = [];
+  const stack: { node: Node; next: number }[] = [];
+  for (const root of roots) {
+    if (!done.has(root.node)) stack.push({ node: root.node, next: 0 });
+    while (stack.length > 0) {
+      const top = stack[stack.length - 1];
+      if (top.next === 0 && done.has(top.node)) {
+        stack.pop();
+        continue;
+      }
+      const child = top.node.inputs[top.next++];
+      if (child) {
+        if (!done.has(child.node)) stack.push({ node: child.node, next: 0 });
+      } else {
+        if (!done.has(top.node)) order.push(top.node);
+        done.add(top.node);
+        stack.pop();
+      }
+    }
+  }
+  return order;
+}
+
+function addLeaf(leaves: Map<string, Tensor>, tensor: Tensor): void {
+  const { name } = tensor.node.attributes as LeafAttributes;
+  const known = leaves.get(name);
+  if (known && !(known.dtype === tensor.dtype && sameShape(known.shape, tensor.shape))) {
+    throw new AnyformerError('tensor/leaf', {
+      what: `two ${tensor.node.row.name}s are called '${name}'`,
+      expected: showType(known),
+      found: showType(tensor),
+      hint: 'give one of them another name',
+    });
+  }
+  if (!known) leaves.set(name, tensor);
+}
+
+function checkUpdate(name: string, next: Tensor, state: Tensor | undefined): void {
+  if (!state) {
+    throw new AnyformerError('tensor/update', {
+      what: `the update '${name}' has no parameter to write to`,
+      expected: 'the name of a parameter that the graph reads',
+      found: name,
+    });
+  }
+  if (next.dtype !== state.dtype || !sameShape(next.shape, state.shape)) {
+    throw new AnyformerError('tensor/update', {
+      what: `the update of '${name}' does not fit it`,
+      expected: showType(state),
+      found: showType(next),
+    });
+  }
+}
+
+/** The activation that was tagged with a module path, e.g. `layers.3.mlp`. */
+export function tap(g: Graph, path: string): Tensor {
+  const tagged = g.tags.get(path);
+  if (!tagged) throw unknownPath(g, path);
+  return tagged;
+}
+
+function unknownPath(g: Graph, path: string): AnyformerError {
+  return new AnyformerError('tensor/path', {
+    what: `no activation is called '${path}'`,
+    expected: `one of ${g.tags.size} paths, such as ${nearest(path, g.tags.keys()).join(', ') || 'none'}`,
+    found: path,
+  });
+}
+
+/**
+ * Replaces activations by module path: every reader of the activation reads `change(activation)`
+ * instead. The replacement has the activation's type; gradients flow through it.
+ */
+export function patch(g: Graph, changes: Readonly<Record<string, (x: Tensor) => Tensor>>): Graph {
+  for (const path of Object.keys(changes)) if (!g.tags.has(path)) throw unknownPath(g, path);
+  const pathOf = new Map([...g.tags].map(([path, tensor]) => [tensor.node, path]));
+  return rewrite(g, (node, inputs, copy) => {
+    const path = pathOf.get(node);
+    const change = path === undefined ? undefined : changes[path];
+    const kept = copy(inputs);
+    if (!change) return kept;
+    const replaced = change(kept[0]);
+    if (replaced.dtype !== kept[0].dtype || !sameShape(replaced.shape, kept[0].shape)) {
+      throw new AnyformerError('tensor/patch', {
+        what: `the replacement of '${path}' has another type`,
+        expected: showType(kept[0]),
+        found: showType(replaced),
+      });
+    }
+    return [replaced];
+  });
+}
+
+/** How one node is carried into the new graph: its new outputs. */
+export type Rewrite = (
+  node: Node,
+  inputs: readonly Tensor[],
+  /** The same operation over these inputs; the very node when nothing changed. */
+  copy: (inputs: readonly Tensor[]) => readonly Tensor[],
+) => readonly Tensor[];
+
+/** Rebuilds a graph node by node, in schedule order. */
+export function rewrite(g: Graph, rule: Rewrite): Graph {
+  const carried = new Map<Node, readonly Tensor[]>();
+  const moved = (tensor: Tensor): Tensor => carried.get(tensor.node)?.[tensor.index] ?? tensor;
+  for (const node of g.nodes) {
+    const inputs = node.inputs.map(moved);
+    const copy = (next: readonly Tensor[]): readonly Tensor[] =>
+      next.length === node.inputs.length && next.every((x, i) => x === node.inputs[i])
+        ? node.tensors
+        : build(node.row, next, node.attributes, node.path);
+    carried.set(node, rule(node, inputs, copy));
+  }
+  const move = (named: ReadonlyMap<string, Tensor>) =>
+    new Map([...named].map(([name, tensor]) => [name, moved(tensor)]));
+  return graph(move(g.outputs), move(g.updates));
+}

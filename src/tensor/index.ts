@@ -1,0 +1,26 @@
+// The tensor layer's public names.
+export * from './array.js';
+export { bindShapes } from './bind.js';
+export * from './cost.js';
+export * from './dim.js';
+export * from './dtype.js';
+export { einsum } from './einsum.js';
+export * from './error.js';
+export { type Graph, graph, patch, type Rewrite, rewrite, tap } from './graph.js';
+export { interpret } from './interpret.js';
+export * from './op.js';
+export { currentPath, within } from './path.js';
+export { rearrange } from './rearrange.js';
+export { simplify, stripTags } from './simplify.js';
+export {
+  build,
+  concat,
+  constant,
+  input,
+  iota,
+  type Node,
+  type Operand,
+  parameter,
+  scalar,
+  Tensor,
+} from './tensor.js';

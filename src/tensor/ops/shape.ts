@@ -1,0 +1,269 @@
+// Operations that move data without arithmetic.
+import { type NDArray, ndarray, zerosOf } from '../array.js';
+import { addDims, type Dim, mulDims, type Shape, sameDim, shapeSize, showShape } from '../dim.js';
+import { axisOf, defineOp, type Emitter, ints, reject, type ValueName } from '../op.js';
+import { around, broadcastIndex, coordinates, strides } from '../strides.js';
+
+const sameData = (
+  [x]: readonly NDArray[],
+  _: unknown,
+  [{ shape }]: readonly { shape: readonly number[] }[],
+) => [ndarray(x.dtype, shape, x.data)];
+
+/** Another shape over the same elements. */
+export const reshape = defineOp<{ shape: Shape }>({
+  name: 'reshape',
+  view: true,
+  infer: ([x], { shape }) => {
+    if (!sameDim(shapeSize(x.shape), shapeSize(shape))) {
+      reject(
+        `${showShape(x.shape)} does not have as many elements as ${showShape(shape)}`,
+        `${shapeSize(x.shape)} elements`,
+        `${shapeSize(shape)} elements`,
+      );
+    }
+    return [{ dtype: x.dtype, shape }];
+  },
+  lower: (emit, { values, inputs, attributes }) =>
+    emit.node('Reshape', [values[0], reshapeTarget(emit, inputs[0].shape, attributes.shape)]),
+  evaluate: sameData,
+});
+
+/**
+ * ONNX's target vector: 0 copies the size at the same place, one -1 is computed from the rest; only
+ * with two or more sizes left unknown is the vector computed at run time.
+ */
+function reshapeTarget(emit: Emitter, from: Shape, to: Shape): ValueName {
+  const short = to.map((d, i) =>
+    typeof d === 'number' ? d : i < from.length && sameDim(d, from[i]) ? 0 : -1,
+  );
+  const literalZero = to.some((d) => d === 0);
+  if (literalZero || short.filter((d) => d === -1).length > 1) return emit.sizes(to);
+  return emit.constant(
+    ndarray('i64', [to.length], BigInt64Array.from(short.map((d) => BigInt(d)))),
+  );
+}
+
+/** Axes in another order: output axis i is input axis `order[i]`. */
+export const transpose = defineOp<{ order: readonly number[] }>({
+  name: 'transpose',
+  infer: ([x], { order }) => {
+    const seen = new Set(order);
+    if (order.length !== x.shape.length || seen.size !== order.length) {
+      reject(
+        `[${order.join(', ')}] is not an order of the axes of ${showShape(x.shape)}`,
+        `each of 0..${x.shape.length - 1} once`,
+        `[${order.join(', ')}]`,
+      );
+    }
+    return [{ dtype: x.dtype, shape: order.map((axis) => x.shape[axisOf(axis, x.shape.length)]) }];
+  },
+  lower: (emit, { values, attributes }) =>
+    emit.node('Transpose', values, { perm: ints(attributes.order) }),
+  evaluate: ([x], { order }, [{ shape }]) => {
+    const out = zerosOf(x.dtype, shape);
+    const source = strides(x.shape);
+    const steps = order.map((axis) => source[axis]);
+    let at = 0;
+    for (const place of coordinates(shape)) {
+      let from = 0;
+      for (let i = 0; i < steps.length; i++) from += place[i] * steps[i];
+      out.data[at++] = x.data[from];
+    }
+    return [out];
+  },
+});
+
+/** Repeats axes of size 1, and adds axes in front. */
+export const broadcastTo = defineOp<{ shape: Shape }>({
+  name: 'broadcastTo',
+  infer: ([x], { shape }) => {
+    const lead = shape.length - x.shape.length;
+    const fits = lead >= 0 && x.shape.every((d, i) => d === 1 || sameDim(d, shape[lead + i]));
+    if (!fits) {
+      reject('the shape does not broadcast', showShape(shape), showShape(x.shape));
+    }
+    return [{ dtype: x.dtype, shape }];
+  },
+  lower: (emit, { values, attributes }) =>
+    emit.node('Expand', [values[0], emit.sizes(attributes.shape)]),
+  evaluate: ([x], _, [{ shape }]) => {
+    const out = zerosOf(x.dtype, shape);
+    const index = broadcastIndex(x.shape, shape);
+    for (let i = 0; i < out.data.length; i++) out.data[i] = x.data[index(i)];
+    return [out];
+  },
+});
+
+/** Joins tensors along one axis. */
+export const concat = defineOp<{ axis: number }>({
+  name: 'concat',
+  infer: (inputs, { axis }) => {
+    const [first] = inputs;
+    if (!first) reject('nothing to join', 'at least one tensor', 'none');
+    const at = axisOf(axis, first.shape.length);
+    let size: Dim = 0;
+    for (const { dtype, shape } of inputs) {
+      const agrees =
+        dtype === first.dtype &&
+        shape.length === first.shape.length &&
+        shape.every((d, i) => i === at || sameDim(d, first.shape[i]));
+      if (!agrees) {
+        reject(
+          'joined tensors agree in all but one axis',
+          `${first.dtype}${showShape(first.shape)} up to axis ${at}`,
+          `${dtype}${showShape(shape)}`,
+        );
+      }
+      size = addDims(size, shape[at]);
+    }
+    return [{ dtype: first.dtype, shape: first.shape.map((d, i) => (i === at ? size : d)) }];
+  },
+  lower: (emit, { values, attributes }) =>
+    emit.node('Concat', values, { axis: { kind: 'int', value: attributes.axis } }),
+  evaluate: (inputs, { axis }, [{ dtype, shape }]) => {
+    const out = zerosOf(dtype, shape);
+    const at = axisOf(axis, shape.length);
+    const [before, total, after] = around(shape, at);
+    let offset = 0;
+    for (const x of inputs) {
+      const run = x.shape[at] * after;
+      for (let i = 0; i < before; i++) {
+        for (let j = 0; j < run; j++) {
+          out.data[i * total * after + offset + j] = x.data[i * run + j];
+        }
+      }
+      offset += run;
+    }
+    return [out];
+  },
+});
+
+export type SliceAttributes = {
+  axis: number;
+  start: Dim;
+  size: Dim;
+  /** Elements between two that are taken. */
+  step: number;
+};
+
+/** `size` elements of one axis: start, start + step, ... */
+export const slice = defineOp<SliceAttributes>({
+  name: 'slice',
+  infer: ([x], { axis, start, size, step }) => {
+    const full = x.shape[axisOf(axis, x.shape.length)];
+    if (typeof full === 'number' && typeof start === 'number' && typeof size === 'number') {
+      if (start < 0 || size < 0 || (size > 0 && start + (size - 1) * step >= full)) {
+        reject(
+          `a slice of axis ${axis} leaves the tensor ${showShape(x.shape)}`,
+          `elements within 0..${full - 1}`,
+          `${size} from ${start}, step ${step}`,
+        );
+      }
+    }
+    const at = axisOf(axis, x.shape.length);
+    return [{ dtype: x.dtype, shape: x.shape.map((d, i) => (i === at ? size : d)) }];
+  },
+  lower: (emit, { values, attributes: { axis, start, size, step } }) => {
+    const end = addDims(start, mulDims(size, step));
+    return emit.node('Slice', [
+      values[0],
+      emit.sizes([start]),
+      emit.sizes([end]),
+      emit.sizes([axis]),
+      emit.sizes([step]),
+    ]);
+  },
+  evaluate: ([x], { axis, step, start }, [{ dtype, shape }]) => {
+    const at = axisOf(axis, shape.length);
+    const out = zerosOf(dtype, shape);
+    const [before, taken, after] = around(shape, at);
+    const full = x.shape[at];
+    for (let i = 0; i < before; i++) {
+      for (let j = 0; j < taken; j++) {
+        const from = (i * full + Number(start) + j * step) * after;
+        const to = (i * taken + j) * after;
+        for (let k = 0; k < after; k++) out.data[to + k] = x.data[from + k];
+      }
+    }
+    return [out];
+  },
+});
+
+/** One axis in reverse order. */
+export const flip = defineOp<{ axis: number }>({
+  name: 'flip',
+  infer: ([x], { axis }) => {
+    axisOf(axis, x.shape.length);
+    return [x];
+  },
+  lower: (emit, { values, attributes: { axis } }) => {
+    const one = (value: number) =>
+      emit.constant(ndarray('i64', [1], BigInt64Array.of(BigInt(value))));
+    return emit.node('Slice', [values[0], one(-1), one(-(2 ** 31)), one(axis), one(-1)]);
+  },
+  evaluate: ([x], { axis }, [{ dtype, shape }]) => {
+    const out = zerosOf(dtype, shape);
+    const [before, size, after] = around(shape, axisOf(axis, shape.length));
+    for (let i = 0; i < before; i++) {
+      for (let j = 0; j < size; j++) {
+        const from = (i * size + size - 1 - j) * after;
+        const to = (i * size + j) * after;
+        for (let k = 0; k < after; k++) out.data[to + k] = x.data[from + k];
+      }
+    }
+    return [out];
+  },
+});
+
+/** Fills `before[i]` and `after[i]` places around axis i with one value. */
+export const pad = defineOp<{ before: readonly Dim[]; after: readonly Dim[]; value: number }>({
+  name: 'pad',
+  infer: ([x], { before, after }) => {
+    if (before.length !== x.shape.length || after.length !== x.shape.length) {
+      reject(
+        'padding is given for every axis',
+        `${x.shape.length} axes`,
+        `${before.length} and ${after.length}`,
+      );
+    }
+    const shape = x.shape.map((d, i) => addDims(addDims(before[i], d), after[i]));
+    return [{ dtype: x.dtype, shape }];
+  },
+  lower: (emit, { values, inputs, attributes: { before, after, value } }) =>
+    emit.node('Pad', [
+      values[0],
+      emit.sizes([...before, ...after]),
+      emit.scalar(inputs[0].dtype, value),
+    ]),
+  evaluate: ([x], { before, value }, [{ dtype, shape }]) => {
+    const out = zerosOf(dtype, shape);
+    if (value !== 0) {
+      if (typeof out.data[0] === 'bigint') (out.data as BigInt64Array).fill(BigInt(value));
+      else (out.data as Float32Array).fill(value);
+    }
+    const steps = strides(shape);
+    let at = 0;
+    for (const place of coordinates(x.shape)) {
+      let to = 0;
+      for (let i = 0; i < place.length; i++) to += (place[i] + Number(before[i])) * steps[i];
+      out.data[to] = x.data[at++];
+    }
+    return [out];
+  },
+});
+
+const passThrough = <A extends object>(name: string) =>
+  defineOp<A>({
+    name,
+    view: true,
+    infer: ([x]) => [x],
+    lower: (_, { values }) => values[0],
+    evaluate: sameData,
+  });
+
+/** Names an activation so that `tap` and `patch` find it; costs nothing at run time. */
+export const tag = passThrough<{ path: string }>('tag');
+
+/** The value, through which no gradient flows. */
+export const stopGradient = passThrough<object>('stopGradient');

@@ -1,0 +1,232 @@
+// Element-wise operations of one operand. Reference kernels compute in float64 (64-bit integers in
+// bigint) and round once at the end.
+import { fromNumbers, toNumbers, zerosOf } from '../array.js';
+import { type DType, dtypes, roundHalfEven } from '../dtype.js';
+import { defineOp, type Emitter, float, text, type ValueName } from '../op.js';
+import { erf } from '../special.js';
+import { checkKind, count, type Kind, type Lower, lowerBy } from './element.js';
+
+function unary(
+  name: string,
+  kind: Kind,
+  lower: Lower,
+  apply: (x: number) => number,
+  options: { flops?: number; result?: DType; wide?: (x: bigint) => bigint } = {},
+) {
+  return defineOp<object>({
+    name,
+    elementwise: true,
+    infer: ([x]) => {
+      checkKind(x, kind);
+      return [{ dtype: options.result ?? x.dtype, shape: x.shape }];
+    },
+    flops: (_, outputs) => count(outputs) * (options.flops ?? 1),
+    lower: lowerBy(lower),
+    evaluate: ([x], _, [{ dtype, shape }]) => {
+      if (options.wide && dtypes[x.dtype].wide) {
+        const out = zerosOf(dtype, shape);
+        for (let i = 0; i < out.data.length; i++) {
+          out.data[i] = options.wide((x.data as BigInt64Array)[i]);
+        }
+        return [out];
+      }
+      return [fromNumbers(dtype, shape, toNumbers(x).map(apply))];
+    },
+  });
+}
+
+/** Decomposes a GELU-like function where the native operator lacks float64. */
+const perType =
+  (native: (emit: Emitter, value: ValueName) => ValueName, double: typeof native): Lower =>
+  (emit, { values, inputs }) =>
+    (inputs[0].dtype === 'f64' ? double : native)(emit, values[0]);
+
+const neg = unary('neg', 'number', 'Neg', (x) => -x, { wide: (x) => -x });
+const abs = unary('abs', 'number', 'Abs', Math.abs, { wide: (x) => (x < 0n ? -x : x) });
+const sign = unary('sign', 'number', 'Sign', Math.sign);
+const exp = unary('exp', 'float', 'Exp', Math.exp);
+const log = unary('log', 'float', 'Log', Math.log);
+const sqrt = unary('sqrt', 'float', 'Sqrt', Math.sqrt);
+const reciprocal = unary('reciprocal', 'float', 'Reciprocal', (x) => 1 / x);
+const sin = unary('sin', 'float', 'Sin', Math.sin);
+const cos = unary('cos', 'float', 'Cos', Math.cos);
+const floor = unary('floor', 'float', 'Floor', Math.floor);
+const ceil = unary('ceil', 'float', 'Ceil', Math.ceil);
+/** Ties go to the even neighbour. */
+const round = unary('round', 'float', 'Round', roundHalfEven);
+const tanh = unary('tanh', 'float', 'Tanh', Math.tanh);
+const sigmoid = unary('sigmoid', 'float', 'Sigmoid', logistic, { flops: 4 });
+const softplus = unary(
+  'softplus',
+  'float',
+  'Softplus',
+  (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  { flops: 4 },
+);
+const relu = unary('relu', 'float', 'Relu', (x) => Math.max(x, 0));
+const not = unary('not', 'bool', 'Not', (x) => (x === 0 ? 1 : 0));
+const isNan = unary('isNan', 'float', 'IsNaN', (x) => (Number.isNaN(x) ? 1 : 0), {
+  result: 'bool',
+});
+
+/** erf; float64 by the series and continued fraction of `special.ts` (ONNX Runtime has f32 only). */
+const erf_ = unary(
+  'erf',
+  'float',
+  perType((emit, x) => emit.node('Erf', [x]), erfDouble),
+  erf,
+  { flops: 8 },
+);
+
+/** x * Phi(x), the exact GELU. */
+const gelu = unary(
+  'gelu',
+  'float',
+  perType(
+    (emit, x) => emit.node('Gelu', [x]),
+    (emit, x) => {
+      const scaled = emit.node('Mul', [x, emit.scalar('f64', Math.SQRT1_2)]);
+      const one = emit.node('Add', [erfDouble(emit, scaled), emit.scalar('f64', 1)]);
+      return emit.node('Mul', [emit.node('Mul', [x, emit.scalar('f64', 0.5)]), one]);
+    },
+  ),
+  (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+  { flops: 10 },
+);
+
+/** The tanh approximation of GELU, as GPT-2 uses it. */
+const geluTanh = unary(
+  'geluTanh',
+  'float',
+  perType(
+    (emit, x) => emit.node('Gelu', [x], { approximate: text('tanh') }),
+    (emit, x) => {
+      const scalar = (value: number) => emit.scalar('f64', value);
+      const cube = emit.node('Mul', [emit.node('Mul', [x, x]), x]);
+      const inner = emit.node('Add', [x, emit.node('Mul', [cube, scalar(0.044715)])]);
+      const t = emit.node('Tanh', [emit.node('Mul', [inner, scalar(Math.sqrt(2 / Math.PI))])]);
+      const half = emit.node('Mul', [x, scalar(0.5)]);
+      return emit.node('Mul', [half, emit.node('Add', [t, scalar(1)])]);
+    },
+  ),
+  (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  { flops: 10 },
+);
+
+/** x * sigmoid(x), also called swish. */
+const silu = unary(
+  'silu',
+  'float',
+  perType(
+    (emit, x) => emit.node('QuickGelu', [x], { alpha: float(1) }, 'com.microsoft'),
+    (emit, x) => emit.node('Mul', [x, emit.node('Sigmoid', [x])]),
+  ),
+  (x) => x * logistic(x),
+  { flops: 5 },
+);
+
+/** x * sigmoid(1.702 x), CLIP's activation. */
+const quickGelu = unary(
+  'quickGelu',
+  'float',
+  perType(
+    (emit, x) => emit.node('QuickGelu', [x], { alpha: float(1.702) }, 'com.microsoft'),
+    (emit, x) => {
+      const scaled = emit.node('Mul', [x, emit.scalar('f64', 1.702)]);
+      return emit.node('Mul', [x, emit.node('Sigmoid', [scaled])]);
+    },
+  ),
+  (x) => x * logistic(1.702 * x),
+  { flops: 6 },
+);
+
+function logistic(x: number): number {
+  return x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+}
+
+/**
+ * erf in float64 from operators that exist in double: a Chebyshev expansion of
+ * erfc(z) = t exp(-z^2 + P(t)), t = 2 / (2 + z), z = |x| (Numerical Recipes, 3rd ed., 6.2.2),
+ * whose coefficients are computed here, not copied: see `erfcChebyshev`.
+ */
+function erfDouble(emit: Emitter, x: ValueName): ValueName {
+  const scalar = (value: number) => emit.scalar('f64', value);
+  const z = emit.node('Abs', [x]);
+  const t = emit.node('Div', [scalar(2), emit.node('Add', [z, scalar(2)])]);
+  const y = emit.node('Sub', [emit.node('Mul', [t, scalar(4)]), scalar(2)]);
+  const coefficients = erfcChebyshev();
+  let d: ValueName = scalar(0);
+  let dd: ValueName = scalar(0);
+  for (let j = coefficients.length - 1; j > 0; j--) {
+    const previous = d;
+    const step = emit.node('Sub', [emit.node('Mul', [y, d]), dd]);
+    d = emit.node('Add', [step, scalar(coefficients[j])]);
+    dd = previous;
+  }
+  const half = emit.node('Mul', [y, d]);
+  const sum = emit.node('Add', [
+    emit.node('Mul', [half, scalar(0.5)]),
+    scalar(coefficients[0] / 2),
+  ]);
+  const exponent = emit.node('Sub', [emit.node('Sub', [sum, dd]), emit.node('Mul', [z, z])]);
+  const erfc = emit.node('Mul', [t, emit.node('Exp', [exponent])]);
+  const magnitude = emit.node('Sub', [scalar(1), erfc]);
+  return emit.node('Mul', [emit.node('Sign', [x]), magnitude]);
+}
+
+let chebyshev: number[] | undefined;
+
+/** Chebyshev coefficients of P(t) = log(erfc(z) / t) + z^2 on t in [0, 1] (y = 4t - 2 = 2 cos). */
+function erfcChebyshev(): number[] {
+  if (chebyshev) return chebyshev;
+  const terms = 28;
+  const points = 256;
+  const values = Array.from({ length: points }, (_, k) => {
+    const t = (Math.cos((Math.PI * (k + 0.5)) / points) + 1) / 2;
+    const z = 2 / t - 2;
+    return scaledErfcLog(z) - Math.log(t);
+  });
+  chebyshev = Array.from({ length: terms }, (_, j) => {
+    const sum = values.reduce(
+      (acc, value, k) => acc + value * Math.cos((Math.PI * j * (k + 0.5)) / points),
+      0,
+    );
+    return (2 / points) * sum;
+  });
+  return chebyshev;
+}
+
+/** log(exp(z^2) erfc(z)) for z >= 0: series below 2, continued fraction (Lentz) above. */
+function scaledErfcLog(z: number): number {
+  if (z < 2) return Math.log1p(-erf(z)) + z * z;
+  let fraction = 0;
+  for (let k = 200; k >= 1; k--) fraction = k / 2 / (z + fraction);
+  return -Math.log((z + fraction) * Math.sqrt(Math.PI));
+}
+
+/** Every operation of one operand; each is also a method of `Tensor`. */
+export const unaryRows = {
+  neg,
+  abs,
+  sign,
+  exp,
+  log,
+  sqrt,
+  reciprocal,
+  sin,
+  cos,
+  floor,
+  ceil,
+  round,
+  tanh,
+  sigmoid,
+  softplus,
+  relu,
+  not,
+  isNan,
+  erf: erf_,
+  gelu,
+  geluTanh,
+  silu,
+  quickGelu,
+};

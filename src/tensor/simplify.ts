@@ -1,0 +1,132 @@
+// Rewrites that every graph takes before it is compiled: tags vanish, equal subexpressions are
+// shared, and transposes and scales move into the matrix products that take them for free.
+
+import type { NDArray } from './array.js';
+import { toNumbers } from './array.js';
+import { type Dim, SymbolicDim } from './dim.js';
+import { type Graph, rewrite } from './graph.js';
+import { type MatmulAttributes, matmul } from './ops/matmul.js';
+import { build, type Node, type Tensor } from './tensor.js';
+
+export const simplify = (g: Graph): Graph => fuseProducts(share(stripTags(g)));
+
+/** Replaces every tag by what it names. Taps that are outputs keep their value. */
+export const stripTags = (g: Graph): Graph =>
+  rewrite(g, (node, inputs, copy) => (node.row.name === 'tag' ? [inputs[0]] : copy(inputs)));
+
+/** Shares nodes that compute the same from the same: common-subexpression elimination. */
+export function share(g: Graph): Graph {
+  const known = new Map<string, readonly Tensor[]>();
+  return rewrite(g, (node, inputs, copy) => {
+    const from = inputs.map((x) => `${x.node.id}.${x.index}`).join(',');
+    const key = `${node.row.name}(${from})${attributeKey(node.attributes)}`;
+    const found = known.get(key) ?? copy(inputs);
+    known.set(key, found);
+    return found;
+  });
+}
+
+const arrayIds = new WeakMap<object, number>();
+let nextArrayId = 0;
+
+/** Text that is equal for equal attributes. Big arrays are equal only when they are one object. */
+export function attributeKey(value: unknown): string {
+  if (value instanceof SymbolicDim) return value.key;
+  if (Array.isArray(value)) return `[${value.map(attributeKey).join(',')}]`;
+  if (typeof value === 'object' && value !== null) {
+    if ('data' in value && 'dtype' in value) return arrayKey(value as NDArray);
+    return `{${Object.entries(value)
+      .map(([name, entry]) => `${name}:${attributeKey(entry)}`)
+      .join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'undefined';
+}
+
+function arrayKey(array: NDArray): string {
+  if (array.data.length <= 16)
+    return `${array.dtype}[${array.shape}]=${Array.from(array.data, String)}`;
+  const id = arrayIds.get(array) ?? nextArrayId++;
+  arrayIds.set(array, id);
+  return `#${id}`;
+}
+
+/** How many places read each tensor: nodes and named results. */
+function readers(g: Graph): Map<Tensor, number> {
+  const counts = new Map<Tensor, number>();
+  const read = (tensor: Tensor) => counts.set(tensor, (counts.get(tensor) ?? 0) + 1);
+  for (const node of g.nodes) node.inputs.forEach(read);
+  for (const tensor of [...g.outputs.values(), ...g.updates.values()]) read(tensor);
+  return counts;
+}
+
+/** x.swap(-1, -2) into transposeA/B; a factor that only scales into the product's scale. */
+export function fuseProducts(g: Graph): Graph {
+  const transposed = rewrite(g, (node, inputs, copy) => {
+    if (node.row.name !== 'matmul') return copy(inputs);
+    const attributes = node.attributes as MatmulAttributes;
+    const [a, b] = inputs.map(swapped);
+    if (!a && !b) return copy(inputs);
+    return build(
+      matmul,
+      [a ?? inputs[0], b ?? inputs[1]],
+      {
+        ...attributes,
+        transposeA: attributes.transposeA !== Boolean(a),
+        transposeB: attributes.transposeB !== Boolean(b),
+      },
+      node.path,
+    );
+  });
+  const counts = readers(transposed);
+  return rewrite(transposed, (node, inputs, copy) => {
+    const scaled = scaledProduct(node, counts);
+    if (!scaled) return copy(inputs);
+    const product = inputs[scaled.at].node;
+    const attributes = product.attributes as MatmulAttributes;
+    const scale = attributes.scale * scaled.factor;
+    return build(matmul, product.inputs, { ...attributes, scale }, node.path);
+  });
+}
+
+/** What was transposed, where a tensor is a plain exchange of another's last two axes. */
+function swapped(x: Tensor): Tensor | undefined {
+  if (x.node.row.name !== 'transpose') return undefined;
+  const { order } = x.node.attributes as { order: readonly number[] };
+  const last = order.length - 1;
+  const plain =
+    last >= 1 &&
+    order[last] === last - 1 &&
+    order[last - 1] === last &&
+    order.slice(0, -2).every((axis, i) => axis === i);
+  return plain ? x.node.inputs[0] : undefined;
+}
+
+/** matmul * scalar or matmul / scalar, the product being read nowhere else. */
+function scaledProduct(
+  node: Node,
+  counts: ReadonlyMap<Tensor, number>,
+): { at: number; factor: number } | undefined {
+  const { name } = node.row;
+  if (name !== 'mul' && name !== 'div') return undefined;
+  for (const at of name === 'mul' ? [0, 1] : [0]) {
+    const product = node.inputs[at];
+    const other = node.inputs[1 - at];
+    if (product.node.row.name !== 'matmul' || counts.get(product) !== 1) continue;
+    if (other.node.row.name !== 'constant' || other.rank !== 0) continue;
+    const [value] = toNumbers((other.node.attributes as { value: NDArray }).value);
+    return { at, factor: name === 'mul' ? value : 1 / value };
+  }
+  return undefined;
+}
+
+/** Attributes with every symbolic size replaced by its number. */
+export function concreteAttributes<T>(value: T, evaluate: (d: Dim) => number): T {
+  if (value instanceof SymbolicDim) return evaluate(value) as T;
+  if (Array.isArray(value)) return value.map((entry) => concreteAttributes(entry, evaluate)) as T;
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, entry]) => [name, concreteAttributes(entry, evaluate)]),
+    ) as T;
+  }
+  return value;
+}
