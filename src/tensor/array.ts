@@ -5,6 +5,7 @@ import {
   dtypes,
   fromBfloat,
   fromHalf,
+  isFloat,
   roundHalfEven,
   type TypedArray,
   toBfloat,
@@ -66,8 +67,8 @@ export const zerosOf = (dtype: DType, shape: readonly number[]): NDArray =>
   ndarray(dtype, shape, zeros(dtype, sizeOf(shape)));
 
 /**
- * Writes numbers in place. Floats round to nearest even; integers truncate towards zero and wrap;
- * bool is `value !== 0`.
+ * Writes numbers in place. Floats round to nearest even; integers truncate towards zero and wrap
+ * (infinities and NaN become 0); bool is `value !== 0`.
  */
 export function writeNumbers(array: NDArray, values: ArrayLike<number>): void {
   const { data, dtype } = array;
@@ -83,7 +84,9 @@ export function writeNumbers(array: NDArray, values: ArrayLike<number>): void {
       return;
     case 'i64':
     case 'u64':
-      for (let i = 0; i < values.length; i++) data[i] = BigInt(Math.trunc(values[i]));
+      for (let i = 0; i < values.length; i++) {
+        data[i] = Number.isFinite(values[i]) ? BigInt(Math.trunc(values[i])) : 0n;
+      }
       return;
     default:
       for (let i = 0; i < values.length; i++) data[i] = values[i];
@@ -103,6 +106,32 @@ export function toNumbers(array: NDArray): Float64Array<ArrayBuffer> {
   return out;
 }
 
+/** The elements of an integer (or bool) array as bigint: arithmetic on them is exact. */
+export const toIntegers = ({ data }: NDArray): ArrayLike<bigint> =>
+  data instanceof BigInt64Array || data instanceof BigUint64Array
+    ? data
+    : Array.from(data, (value) => BigInt(value));
+
+/** An integer array from exact values, which wrap to the width of `dtype`. */
+export function fromIntegers(
+  dtype: DType,
+  shape: readonly number[],
+  values: ArrayLike<bigint>,
+): NDArray {
+  const { bytes, kind, wide } = dtypes[dtype];
+  const wrap = kind === 'int' ? BigInt.asIntN : BigInt.asUintN;
+  const array = zerosOf(dtype, shape);
+  for (let i = 0; i < values.length; i++) {
+    const value = kind === 'bool' ? BigInt(values[i] !== 0n) : wrap(8 * bytes, values[i]);
+    array.data[i] = wide ? value : Number(value);
+  }
+  return array;
+}
+
+/** Whether an element of this type can be this number: floats round, integers must be exact. */
+export const holds = (dtype: DType, value: number): boolean =>
+  isFloat(dtype) || toNumbers(fromNumbers(dtype, [], [value]))[0] === value;
+
 /** The raw little-endian bytes: a view, no copy. */
 export function bytesOf(array: NDArray): Uint8Array<ArrayBuffer> {
   const { data } = array;
@@ -112,10 +141,8 @@ export function bytesOf(array: NDArray): Uint8Array<ArrayBuffer> {
 /** Conversion between element types; the same array when the type already fits. */
 export function castArray(array: NDArray, dtype: DType): NDArray {
   if (array.dtype === dtype) return array;
-  if (dtypes[array.dtype].wide && dtypes[dtype].wide) {
-    const out = zerosOf(dtype, array.shape);
-    (out.data as BigInt64Array).set(array.data as BigInt64Array);
-    return out;
+  if (!isFloat(array.dtype) && !isFloat(dtype)) {
+    return fromIntegers(dtype, array.shape, toIntegers(array));
   }
   return fromNumbers(dtype, array.shape, toNumbers(array));
 }

@@ -104,40 +104,62 @@ export function mulDims(a: Dim, b: Dim): Dim {
   );
 }
 
-/** floor(a / divisor); exact where every coefficient divides. */
+/**
+ * floor(a / divisor), divisor >= 1. Canonical: whole multiples of the divisor leave the floor, so that
+ * coefficients under it are 0..divisor-1 (and a numerator of sizes is never negative); a floor of a
+ * floor is one floor, floor((floor(x / m) + c) / d) = floor((x + c m) / (d m)).
+ */
 export function floorDiv(a: Dim, divisor: number): Dim {
   if (typeof a === 'number') return Math.floor(a / divisor);
-  if (divisor === 1) return a;
-  if (a.terms.every((term) => term.coefficient % divisor === 0)) {
-    return normal(a.terms.map((term) => ({ ...term, coefficient: term.coefficient / divisor })));
+  const part = (take: (coefficient: number) => number) =>
+    normal(a.terms.map((term) => ({ ...term, coefficient: take(term.coefficient) })));
+  const whole = part((c) => Math.floor(c / divisor));
+  const rest = part((c) => c - divisor * Math.floor(c / divisor));
+  if (typeof rest === 'number') return whole;
+  const inner = soleFloor(rest);
+  if (inner) {
+    const { numerator, divisor: m } = inner.floor;
+    return addDims(whole, floorDiv(addDims(numerator, inner.constant * m), divisor * m));
   }
-  return normal([{ coefficient: 1, atoms: [{ numerator: a, divisor }] }]);
+  return addDims(whole, normal([{ coefficient: 1, atoms: [{ numerator: rest, divisor }] }]));
+}
+
+/** floor + constant, where the dimension is that. */
+function soleFloor({ terms }: SymbolicDim): { floor: Floor; constant: number } | undefined {
+  const [first, second] = terms;
+  const [atom] = first.atoms;
+  const sole = first.coefficient === 1 && first.atoms.length === 1 && typeof atom !== 'string';
+  if (!sole || terms.length > 2 || (second && second.atoms.length > 0)) return undefined;
+  return { floor: atom, constant: second?.coefficient ?? 0 };
 }
 
 export const ceilDiv = (a: Dim, divisor: number): Dim => floorDiv(addDims(a, divisor - 1), divisor);
 
-/** a / b where b divides a as a polynomial; undefined where it is not seen to. */
+/** a / b where b divides a as a polynomial, by long division; undefined where it does not. */
 export function exactDiv(a: Dim, b: Dim): Dim | undefined {
   if (sameDim(a, b)) return 1;
-  if (typeof b === 'number') {
-    if (b === 0) return undefined;
-    const divides = termsOf(a).every((term) => term.coefficient % b === 0);
-    return divides ? floorDiv(a, b) : undefined;
+  if (b === 0) return undefined;
+  const [lead] = termsOf(b);
+  let rest = a;
+  let quotient: Dim = 0;
+  for (let step = 0; rest !== 0; step++) {
+    const term = divideTerm(termsOf(rest)[0], lead);
+    if (!term || step === 100) return undefined;
+    quotient = addDims(quotient, normal([term]));
+    rest = subDims(rest, mulDims(normal([term]), b));
   }
-  if (b.terms.length !== 1) return undefined;
-  const [by] = b.terms;
-  const out: Term[] = [];
-  for (const term of termsOf(a)) {
-    const atoms = [...term.atoms];
-    for (const atom of by.atoms) {
-      const at = atoms.findIndex((other) => atomKey(other) === atomKey(atom));
-      if (at < 0) return undefined;
-      atoms.splice(at, 1);
-    }
-    if (term.coefficient % by.coefficient !== 0) return undefined;
-    out.push({ coefficient: term.coefficient / by.coefficient, atoms });
+  return quotient;
+}
+
+function divideTerm(term: Term, by: Term): Term | undefined {
+  if (term.coefficient % by.coefficient !== 0) return undefined;
+  const atoms = [...term.atoms];
+  for (const atom of by.atoms) {
+    const at = atoms.findIndex((other) => atomKey(other) === atomKey(atom));
+    if (at < 0) return undefined;
+    atoms.splice(at, 1);
   }
-  return normal(out);
+  return { coefficient: term.coefficient / by.coefficient, atoms };
 }
 
 export const shapeSize = (shape: Shape): Dim => shape.reduce<Dim>(mulDims, 1);
@@ -183,8 +205,18 @@ export function evaluateDim(a: Dim, bindings: Bindings): number {
   });
 }
 
+/** The sizes under `bindings`; a negative one (seq - 3 with seq = 2) is refused. */
 export const evaluateShape = (shape: Shape, bindings: Bindings): number[] =>
-  shape.map((d) => evaluateDim(d, bindings));
+  shape.map((d) => {
+    const size = evaluateDim(d, bindings);
+    if (size >= 0) return size;
+    const values = [...dimNames(d)].map((name) => `${name} = ${bindings[name]}`).join(', ');
+    throw new AnyformerError('tensor/size', {
+      what: `the size ${d} is negative`,
+      expected: 'a whole number >= 0',
+      found: values === '' ? `${size}` : `${size} with ${values}`,
+    });
+  });
 
 export type DimAlgebra<T> = {
   constant(value: number): T;

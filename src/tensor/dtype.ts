@@ -59,6 +59,9 @@ export const dtypes: Readonly<Record<DType, DTypeFacts>> = {
 
 export const isFloat = (dtype: DType): boolean => dtypes[dtype].kind === 'float';
 
+/** A whole-number type; bool is none. */
+export const isInteger = (dtype: DType): boolean => !isFloat(dtype) && dtype !== 'bool';
+
 /** `count` zeros of `dtype`. */
 export function zeros(dtype: DType, count: number): TypedArray {
   return new dtypes[dtype].array(count);
@@ -80,17 +83,29 @@ export function viewAs(dtype: DType, bytes: Uint8Array<ArrayBuffer>): TypedArray
 
 const scratch = new DataView(new ArrayBuffer(4));
 
-/** Nearest f16 bit pattern, ties to even; overflow becomes infinity. */
-export function toHalf(value: number): number {
+/**
+ * The f32 bits of a number, rounded to odd: where it does not fit, the neighbour nearer to zero with
+ * its last bit set. Rounding those bits once more then equals rounding the number once (Boldo and
+ * Melquiond 2008); rounding to the nearest f32 first would turn near ties into ties.
+ */
+function oddFloatBits(value: number): number {
   scratch.setFloat32(0, value);
   const bits = scratch.getUint32(0);
+  const float = scratch.getFloat32(0);
+  if (float === value || Number.isNaN(value)) return bits;
+  return (Math.abs(float) > Math.abs(value) ? bits - 1 : bits) | 1;
+}
+
+/** Nearest f16 bit pattern, ties to even; overflow becomes infinity. */
+export function toHalf(value: number): number {
+  const bits = oddFloatBits(value);
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   if (magnitude < 0x38800000) {
     // Subnormal: the value in units of 2^-24, rounded half to even.
-    const units = Math.abs(Math.fround(value)) * 2 ** 24;
+    const units = Math.abs(value) * 2 ** 24;
     return sign | roundHalfEven(units);
   }
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
@@ -108,8 +123,7 @@ export function fromHalf(half: number): number {
 
 /** Nearest bf16 bit pattern, ties to even. */
 export function toBfloat(value: number): number {
-  scratch.setFloat32(0, value);
-  const bits = scratch.getUint32(0);
+  const bits = oddFloatBits(value);
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }

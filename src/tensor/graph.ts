@@ -26,25 +26,38 @@ const asMap = (named: Named): Map<string, Tensor> =>
 
 /** The graph of these outputs. Leaves of one name must agree in type and shape. */
 export function graph(outputs: Named, updates: Named = {}): Graph {
-  const result = { outputs: asMap(outputs), updates: asMap(updates) };
-  const nodes = schedule([...result.outputs.values(), ...result.updates.values()]);
-  const inputs = new Map<string, Tensor>();
-  const parameters = new Map<string, Tensor>();
+  return assemble(asMap(outputs), asMap(updates), new Map());
+}
+
+/** `named`: names that tags have from the graph before a rewrite, and keep. */
+function assemble(
+  outputs: ReadonlyMap<string, Tensor>,
+  updates: ReadonlyMap<string, Tensor>,
+  named: ReadonlyMap<Node, string>,
+): Graph {
+  const nodes = schedule([...outputs.values(), ...updates.values()]);
+  const leaves = new Map<string, Tensor>();
   const tags = new Map<string, Tensor>();
+  const taken = new Set(named.values());
   for (const node of nodes) {
     const [out] = node.tensors;
-    if (node.row.name === 'input') addLeaf(inputs, out);
-    else if (node.row.name === 'parameter') addLeaf(parameters, out);
+    if (isLeaf(node)) addLeaf(leaves, out);
     else if (node.row.name === 'tag') {
       const { path } = node.attributes as { path: string };
-      let name = path;
-      for (let again = 1; tags.has(name); again++) name = `${path}#${again}`;
+      let name = named.get(node) ?? path;
+      for (let again = 1; !named.has(node) && taken.has(name); again++) name = `${path}#${again}`;
+      taken.add(name);
       tags.set(name, out);
     }
   }
-  for (const [name, next] of result.updates) checkUpdate(name, next, parameters.get(name));
-  return { inputs, parameters, tags, nodes, ...result };
+  const ofKind = (kind: string) =>
+    new Map([...leaves].filter(([, { node }]) => node.row.name === kind));
+  const [inputs, parameters] = [ofKind('input'), ofKind('parameter')];
+  for (const [name, next] of updates) checkUpdate(name, next, parameters.get(name));
+  return { inputs, parameters, outputs, updates, tags, nodes };
 }
+
+const isLeaf = ({ row }: Node): boolean => row.name === 'input' || row.name === 'parameter';
 
 /** Depth-first post-order, iterative: models are deeper than the call stack. */
 function schedule(roots: readonly Tensor[]): Node[] {
@@ -74,16 +87,20 @@ function schedule(roots: readonly Tensor[]): Node[] {
 
 function addLeaf(leaves: Map<string, Tensor>, tensor: Tensor): void {
   const { name } = tensor.node.attributes as LeafAttributes;
-  const known = leaves.get(name);
-  if (known && !(known.dtype === tensor.dtype && sameShape(known.shape, tensor.shape))) {
+  const known = leaves.get(name) ?? tensor;
+  const same =
+    known.node.row === tensor.node.row &&
+    known.dtype === tensor.dtype &&
+    sameShape(known.shape, tensor.shape);
+  if (!same) {
     throw new AnyformerError('tensor/leaf', {
-      what: `two ${tensor.node.row.name}s are called '${name}'`,
-      expected: showType(known),
-      found: showType(tensor),
+      what: `two different inputs or parameters are called '${name}'`,
+      expected: `${known.node.row.name} ${known}`,
+      found: `${tensor.node.row.name} ${tensor}`,
       hint: 'give one of them another name',
     });
   }
-  if (!known) leaves.set(name, tensor);
+  leaves.set(name, known);
 }
 
 function checkUpdate(name: string, next: Tensor, state: Tensor | undefined): void {
@@ -120,25 +137,25 @@ function unknownPath(g: Graph, path: string): AnyformerError {
 
 /**
  * Replaces activations by module path: every reader of the activation reads `change(activation)`
- * instead. The replacement has the activation's type; gradients flow through it.
+ * instead. The replacement has the activation's type; gradients flow through it. It takes over the
+ * path, so that `tap` finds it and patches compose; what is upstream of it stays the very same nodes.
  */
 export function patch(g: Graph, changes: Readonly<Record<string, (x: Tensor) => Tensor>>): Graph {
   for (const path of Object.keys(changes)) if (!g.tags.has(path)) throw unknownPath(g, path);
   const pathOf = new Map([...g.tags].map(([path, tensor]) => [tensor.node, path]));
   return rewrite(g, (node, inputs, copy) => {
     const path = pathOf.get(node);
-    const change = path === undefined ? undefined : changes[path];
-    const kept = copy(inputs);
-    if (!change) return kept;
-    const replaced = change(kept[0]);
-    if (replaced.dtype !== kept[0].dtype || !sameShape(replaced.shape, kept[0].shape)) {
+    if (path === undefined || !Object.hasOwn(changes, path)) return copy(inputs);
+    const [activation] = inputs;
+    const replaced = changes[path](activation);
+    if (replaced.dtype !== activation.dtype || !sameShape(replaced.shape, activation.shape)) {
       throw new AnyformerError('tensor/patch', {
         what: `the replacement of '${path}' has another type`,
-        expected: showType(kept[0]),
+        expected: showType(activation),
         found: showType(replaced),
       });
     }
-    return [replaced];
+    return copy([replaced]);
   });
 }
 
@@ -150,7 +167,7 @@ export type Rewrite = (
   copy: (inputs: readonly Tensor[]) => readonly Tensor[],
 ) => readonly Tensor[];
 
-/** Rebuilds a graph node by node, in schedule order. */
+/** Rebuilds a graph node by node, in schedule order. Tags that are carried over keep their names. */
 export function rewrite(g: Graph, rule: Rewrite): Graph {
   const carried = new Map<Node, readonly Tensor[]>();
   const moved = (tensor: Tensor): Tensor => carried.get(tensor.node)?.[tensor.index] ?? tensor;
@@ -164,5 +181,10 @@ export function rewrite(g: Graph, rule: Rewrite): Graph {
   }
   const move = (named: ReadonlyMap<string, Tensor>) =>
     new Map([...named].map(([name, tensor]) => [name, moved(tensor)]));
-  return graph(move(g.outputs), move(g.updates));
+  const named = new Map<Node, string>();
+  for (const [name, tag] of g.tags) {
+    const { node } = moved(tag);
+    if (node.row.name === 'tag' && !named.has(node)) named.set(node, name);
+  }
+  return assemble(move(g.outputs), move(g.updates), named);
 }

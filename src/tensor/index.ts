@@ -9,6 +9,7 @@ export * from './error.js';
 export { type Graph, graph, patch, type Rewrite, rewrite, tap } from './graph.js';
 export { interpret } from './interpret.js';
 export * from './op.js';
+export { blocksOf, type NBitsAttributes, unpackNBits } from './ops/quantized.js';
 export { currentPath, within } from './path.js';
 export { rearrange } from './rearrange.js';
 export { simplify, stripTags } from './simplify.js';

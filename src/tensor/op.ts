@@ -61,6 +61,10 @@ export type Emitter = {
   cast(value: ValueName, from: DType, to: DType): ValueName;
 };
 
+/**
+ * Numbers, text, sizes, arrays, and lists and records of them. Anything else (a function, a Map, an
+ * instance) is opaque: handed to the row as it is, equal only to itself.
+ */
 export type Attributes = Readonly<Record<string, unknown>>;
 
 export type LowerContext<A> = {
@@ -107,6 +111,15 @@ export function reject(what: string, expected: string, found: string, hint?: str
 
 export const showType = (type: TensorType): string =>
   `${type.dtype}[${type.shape.map(String).join(', ')}]`;
+
+/** Axes counted from the front, each named once. */
+export function axesOf(axes: readonly number[], rank: number): number[] {
+  const out = axes.map((axis) => axisOf(axis, rank));
+  if (new Set(out).size !== out.length) {
+    reject('an axis is named twice', 'each axis once', `[${axes.join(', ')}]`);
+  }
+  return out;
+}
 
 /** Counts a possibly negative axis from the front. */
 export function axisOf(axis: number, rank: number): number {

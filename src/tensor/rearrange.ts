@@ -1,76 +1,109 @@
 // einops patterns (Rogozhnikov 2022): 'b n (h d) -> b h n d'. Axes are named, groups in parentheses
 // split or join them, 1 is an axis of size one, ... stands for any further axes.
-import { type Dim, type DimLike, dim, exactDiv, mulDims } from './dim.js';
+import { type Dim, type DimLike, dim, exactDiv, mulDims, type Shape, sameShape } from './dim.js';
 import { reject } from './op.js';
+import { located } from './path.js';
 import type { Tensor } from './tensor.js';
 
-type Pattern = readonly (readonly string[])[];
+/** A side of a pattern: one group of names for each axis; '...' stands for any further axes. */
+type Pattern = readonly (readonly string[] | '...')[];
 
-/** Reshapes and reorders axes by an einops pattern; sizes of split axes are given by name. */
+/**
+ * Reshapes and reorders axes by an einops pattern; sizes of split axes are given by name. On the
+ * right, ... may stand in a group: 'b ... d -> (b ...) d'.
+ */
 export function rearrange(
   x: Tensor,
   pattern: string,
   sizes: Readonly<Record<string, DimLike>> = {},
 ): Tensor {
+  const plan = located('rearrange', [x], () => plannedBy(x, pattern, sizes));
+  const split = reshapeTo(x, plan.split);
+  const inOrder = plan.order.every((axis, i) => axis === i);
+  return reshapeTo(inOrder ? split : split.transpose(...plan.order), plan.joined);
+}
+
+const reshapeTo = (x: Tensor, shape: Shape): Tensor =>
+  sameShape(shape, x.shape) ? x : x.reshape(...shape);
+
+/** Sizes after splitting every axis, the order of these parts, and sizes after joining them. */
+type Plan = { split: Shape; order: readonly number[]; joined: Shape };
+
+function plannedBy(x: Tensor, pattern: string, sizes: Readonly<Record<string, DimLike>>): Plan {
   const [left, right, extra] = pattern.split('->');
   if (left === undefined || right === undefined || extra !== undefined) {
     reject(`'${pattern}' is not a pattern`, "two sides joined by '->'", pattern);
   }
   const from = parse(left, pattern);
-  const spread = from.findIndex(([name]) => name === '...');
-  const others = from.length - (spread < 0 ? 0 : 1);
-  const rest = x.rank - others;
-  if (rest < 0 || (spread < 0 && rest !== 0)) {
-    reject(`'${left.trim()}' does not name the axes of ${x}`, `${others} axes`, `${x.rank} axes`);
+  if (from.some((group) => group !== '...' && group.includes('...'))) {
+    reject(`'...' cannot be split in '${pattern}'`, '... outside ( ) on the left', left.trim());
   }
-  const ellipsis = Array.from({ length: Math.max(0, rest) }, (_, i) => [`...${i}`]);
-  const expand = (side: Pattern): Pattern =>
-    side.flatMap((group) => (group[0] === '...' ? ellipsis : [group]));
-  const source = expand(from);
-  const target = expand(parse(right, pattern));
+  const spread = from.includes('...');
+  const others = from.filter((group) => group !== '...').length;
+  const rest = x.rank - others;
+  if (rest < 0 || (!spread && rest !== 0)) {
+    const expected = `${others}${spread ? ' or more' : ''} axes`;
+    reject(`'${left.trim()}' does not name the axes of ${x}`, expected, `${x.rank} axes`);
+  }
+  const ellipsis = Array.from({ length: rest }, (_, i) => `...${i}`);
+  const source = spreadOut(from, ellipsis);
+  const target = spreadOut(parse(right, pattern), ellipsis);
+  const named = (side: readonly (readonly string[])[]) =>
+    side.flat().filter((name) => name !== '1');
+  const [names, wanted] = [named(source), named(target)];
+  checkNames(names, wanted, Object.keys(sizes), pattern);
   const size = axisSizes(x, source, sizes, pattern);
-  const names = source.flat();
-  const wanted = target.flat();
+  return {
+    split: names.map(size),
+    order: wanted.map((name) => names.indexOf(name)),
+    joined: target.map((group) => group.map(size).reduce<Dim>(mulDims, 1)),
+  };
+}
+
+const spreadOut = (side: Pattern, ellipsis: readonly string[]): (readonly string[])[] =>
+  side.flatMap((group) =>
+    group === '...'
+      ? ellipsis.map((name) => [name])
+      : [group.flatMap((name) => (name === '...' ? ellipsis : [name]))],
+  );
+
+function checkNames(
+  names: readonly string[],
+  wanted: readonly string[],
+  given: readonly string[],
+  pattern: string,
+): void {
+  for (const side of [names, wanted]) {
+    const twice = side.find((name, i) => side.indexOf(name) !== i);
+    if (twice !== undefined) {
+      reject(`'${twice}' stands twice on one side of '${pattern}'`, 'each axis once', twice);
+    }
+  }
   const missing = [...names, ...wanted].find(
     (name) => !names.includes(name) || !wanted.includes(name),
   );
-  if (missing !== undefined && missing !== '1') {
-    reject(
-      `'${missing}' stands on one side of '${pattern}' only`,
-      'the same axes on both sides',
-      missing,
-    );
+  if (missing !== undefined) {
+    const shown = missing.startsWith('...') ? '...' : missing;
+    reject(`'${shown}' stands on one side of '${pattern}' only`, 'the same axes on both', shown);
   }
-  const real = names.filter((name) => name !== '1');
-  const order = wanted.filter((name) => name !== '1').map((name) => real.indexOf(name));
-  const split = reshapeTo(
-    x,
-    real.map((name) => size(name)),
-  );
-  const moved = order.every((axis, i) => axis === i) ? split : split.transpose(...order);
-  return reshapeTo(
-    moved,
-    target.map((group) => group.map(size).reduce<Dim>(mulDims, 1)),
-  );
+  const unknown = given.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    reject(`a size is given for '${unknown}', which '${pattern}' lacks`, names.join(' '), unknown);
+  }
 }
-
-const reshapeTo = (x: Tensor, shape: readonly Dim[]): Tensor =>
-  shape.length === x.rank && shape.every((d, i) => String(d) === String(x.shape[i]))
-    ? x
-    : x.reshape(...shape);
 
 function parse(side: string, pattern: string): Pattern {
   const tokens = side.match(/\.\.\.|[()]|\w+|\S/g) ?? [];
-  const groups: string[][] = [];
+  const groups: (string[] | '...')[] = [];
   let open: string[] | undefined;
   for (const token of tokens) {
     if (token === '(' && !open) open = [];
     else if (token === ')' && open) {
       groups.push(open);
       open = undefined;
-    } else if (token === '...' || /^\w+$/.test(token)) {
+    } else if (/^(\.\.\.|1|[A-Za-z_]\w*)$/.test(token)) {
       if (open) open.push(token);
-      else groups.push([token]);
+      else groups.push(token === '...' ? token : [token]);
     } else reject(`'${token}' is misplaced in '${pattern}'`, 'names, 1, ... and ( )', token);
   }
   if (open) reject(`a group is left open in '${pattern}'`, ')', 'the end');
@@ -79,7 +112,7 @@ function parse(side: string, pattern: string): Pattern {
 
 function axisSizes(
   x: Tensor,
-  source: Pattern,
+  source: readonly (readonly string[])[],
   given: Readonly<Record<string, DimLike>>,
   pattern: string,
 ): (name: string) => Dim {

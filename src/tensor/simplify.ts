@@ -26,27 +26,45 @@ export function share(g: Graph): Graph {
   });
 }
 
-const arrayIds = new WeakMap<object, number>();
-let nextArrayId = 0;
-
-/** Text that is equal for equal attributes. Big arrays are equal only when they are one object. */
+/**
+ * Text that is equal for equal attributes. Big arrays, functions and instances of classes (a Map, a
+ * body graph) are equal only when they are one object.
+ */
 export function attributeKey(value: unknown): string {
-  if (value instanceof SymbolicDim) return value.key;
+  if (typeof value === 'number') return numberKey(value);
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (value instanceof SymbolicDim) return `dim ${value.key}`;
   if (Array.isArray(value)) return `[${value.map(attributeKey).join(',')}]`;
-  if (typeof value === 'object' && value !== null) {
-    if ('data' in value && 'dtype' in value) return arrayKey(value as NDArray);
+  if (isArray(value)) return arrayKey(value);
+  if (isRecord(value)) {
     return `{${Object.entries(value)
       .map(([name, entry]) => `${name}:${attributeKey(entry)}`)
       .join(',')}}`;
   }
-  return JSON.stringify(value) ?? 'undefined';
+  if (typeof value === 'function') return identity(value);
+  return typeof value === 'object' && value !== null ? identity(value) : String(value);
 }
 
-function arrayKey(array: NDArray): string {
-  if (array.data.length <= 16)
-    return `${array.dtype}[${array.shape}]=${Array.from(array.data, String)}`;
-  const id = arrayIds.get(array) ?? nextArrayId++;
-  arrayIds.set(array, id);
+/** -0 is not 0: 1 / x tells them apart. */
+const numberKey = (value: number | bigint): string => (Object.is(value, -0) ? '-0' : String(value));
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+
+const isArray = (value: unknown): value is NDArray =>
+  isRecord(value) && ArrayBuffer.isView(value.data) && 'dtype' in value;
+
+const arrayKey = (array: NDArray): string =>
+  array.data.length > 16
+    ? identity(array)
+    : `${array.dtype}[${array.shape}]=${Array.from<number | bigint, string>(array.data, numberKey)}`;
+
+const ids = new WeakMap<object, number>();
+let nextId = 0;
+
+function identity(value: object): string {
+  const id = ids.get(value) ?? nextId++;
+  ids.set(value, id);
   return `#${id}`;
 }
 
@@ -119,11 +137,11 @@ function scaledProduct(
   return undefined;
 }
 
-/** Attributes with every symbolic size replaced by its number. */
+/** Attributes with every symbolic size replaced by its number; arrays and instances stay as they are. */
 export function concreteAttributes<T>(value: T, evaluate: (d: Dim) => number): T {
   if (value instanceof SymbolicDim) return evaluate(value) as T;
   if (Array.isArray(value)) return value.map((entry) => concreteAttributes(entry, evaluate)) as T;
-  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+  if (isRecord(value) && !isArray(value)) {
     return Object.fromEntries(
       Object.entries(value).map(([name, entry]) => [name, concreteAttributes(entry, evaluate)]),
     ) as T;

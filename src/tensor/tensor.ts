@@ -1,29 +1,31 @@
 // Tensor: a symbolic value, one output of a node in a static graph. Immutable; methods append nodes.
 // The methods are thin: rules and kernels stand in the op table (`ops/`).
-import { fromNumbers, type NDArray } from './array.js';
-import {
-  ceilDiv,
-  type Dim,
-  type DimLike,
-  dim,
-  exactDiv,
-  type Shape,
-  shapeSize,
-  subDims,
-} from './dim.js';
-import { type DType, dtypes } from './dtype.js';
+import { fromNumbers, holds, type NDArray } from './array.js';
+import { ceilDiv, type Dim, type DimLike, dim, type Shape, subDims } from './dim.js';
+import type { DType } from './dtype.js';
 import { AnyformerError } from './error.js';
-import { type Attributes, axisOf, type OpRow, reject, showType, type TensorType } from './op.js';
+import {
+  type Attributes,
+  axesOf,
+  axisOf,
+  type OpRow,
+  reject,
+  showType,
+  type TensorType,
+} from './op.js';
 import { binaryRows } from './ops/binary.js';
+import * as convolution from './ops/conv.js';
 import * as indexing from './ops/index.js';
 import * as leaf from './ops/leaf.js';
 import * as matrix from './ops/matmul.js';
 import * as norm from './ops/norm.js';
+import * as quantized from './ops/quantized.js';
 import * as reduce from './ops/reduce.js';
 import * as select from './ops/select.js';
 import * as shaping from './ops/shape.js';
+import type { SlidingOptions } from './ops/sliding.js';
 import { unaryRows } from './ops/unary.js';
-import { currentPath, trail } from './path.js';
+import { currentPath, located } from './path.js';
 
 /** One operation of a graph. */
 export type Node = {
@@ -56,7 +58,7 @@ const Elementwise = (() => {
   }
   for (const [name, row] of Object.entries(binaryRows)) {
     install(name, function (other) {
-      return build(row, [this, this.operand(other)])[0];
+      return build(row, [this, located(name, [this], () => this.operand(other))])[0];
     });
   }
   return Methods as unknown as new () => Elementwise;
@@ -104,6 +106,16 @@ export class Tensor extends Elementwise {
     return build(matrix.matmul, [this, other], { transposeA, transposeB, scale })[0];
   }
 
+  /** this @ W^T for a matrix of packed 4- or 8-bit codes. */
+  matmulNBits(codes: Tensor, scales: Tensor, attributes: quantized.NBitsAttributes): Tensor {
+    return build(quantized.matmulNBits, [this, codes, scales], attributes)[0];
+  }
+
+  /** this @ W for int8 codes [columns, rows], this rounded to uint8 at run time. */
+  dynamicQuantizeMatmul(codes: Tensor, scales: Tensor): Tensor {
+    return build(quantized.dynamicQuantizeMatmul, [this, codes, scales])[0];
+  }
+
   /** this ? a : b, for a bool tensor. */
   where(a: Operand, b: Operand): Tensor {
     const typed = a instanceof Tensor ? a : b;
@@ -127,20 +139,19 @@ export class Tensor extends Elementwise {
 
   /** Another shape over the same elements; one -1 is computed from the rest. */
   reshape(...sizes: readonly DimLike[]): Tensor {
-    const shape = inferMissing(this.shape, sizes);
+    const shape = located('reshape', [this], () => shaping.fillShape(this.shape, sizes));
     return build(shaping.reshape, [this], { shape })[0];
   }
 
   /** Axes in the given order. */
   transpose(...order: readonly number[]): Tensor {
-    const axes = order.map((axis) => axisOf(axis, this.rank));
-    return build(shaping.transpose, [this], { order: axes })[0];
+    return build(shaping.transpose, [this], { order: this.#axes('transpose', order) })[0];
   }
 
   /** Exchanges two axes. */
   swap(a: number, b: number): Tensor {
     const order = this.shape.map((_, i) => i);
-    const [x, y] = [axisOf(a, this.rank), axisOf(b, this.rank)];
+    const [x, y] = [this.#axis('swap', a), this.#axis('swap', b)];
     [order[x], order[y]] = [y, x];
     return this.transpose(...order);
   }
@@ -152,7 +163,7 @@ export class Tensor extends Elementwise {
   /** Adds axes of size 1 at these places of the result. */
   unsqueeze(...axes: readonly number[]): Tensor {
     const rank = this.rank + axes.length;
-    const added = new Set(axes.map((axis) => axisOf(axis, rank)));
+    const added = new Set(this.#axes('unsqueeze', axes, rank));
     const kept = [...this.shape];
     const shape = Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (kept.shift() ?? 1)));
     return this.reshape(...shape);
@@ -160,13 +171,13 @@ export class Tensor extends Elementwise {
 
   /** Removes axes of size 1. */
   squeeze(...axes: readonly number[]): Tensor {
-    const gone = new Set(axes.map((axis) => axisOf(axis, this.rank)));
+    const gone = new Set(this.#axes('squeeze', axes));
     return this.reshape(...this.shape.filter((_, i) => !gone.has(i)));
   }
 
   /** Elements start..end (end excluded) of one axis; negative bounds count from the end. */
   slice(axis: number, start: DimLike, end?: DimLike, step = 1): Tensor {
-    const at = axisOf(axis, this.rank);
+    const at = this.#axis('slice', axis);
     const full = this.shape[at];
     const bound = (value: DimLike): Dim =>
       typeof value === 'number' && value < 0 ? subDims(full, -value) : dim(value);
@@ -185,65 +196,77 @@ export class Tensor extends Elementwise {
   }
 
   flip(axis: number): Tensor {
-    return build(shaping.flip, [this], { axis: axisOf(axis, this.rank) })[0];
+    return build(shaping.flip, [this], { axis: this.#axis('flip', axis) })[0];
   }
 
   /** Adds `before` and `after` places around one axis. */
   pad(axis: number, before: DimLike, after: DimLike, value = 0): Tensor {
-    const at = axisOf(axis, this.rank);
+    const at = this.#axis('pad', axis);
     const around = (size: DimLike) => this.shape.map((_, i) => (i === at ? dim(size) : 0));
     const attributes = { before: around(before), after: around(after), value };
     return build(shaping.pad, [this], attributes)[0];
   }
 
   sum(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.sum, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.sum, [this], this.#reduced('sum', axes, keep))[0];
   }
 
   mean(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.mean, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.mean, [this], this.#reduced('mean', axes, keep))[0];
   }
 
   max(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.max, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.max, [this], this.#reduced('max', axes, keep))[0];
   }
 
   min(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.min, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.min, [this], this.#reduced('min', axes, keep))[0];
   }
 
   prod(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.prod, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.prod, [this], this.#reduced('prod', axes, keep))[0];
   }
 
   logSumExp(axes?: number | readonly number[], keep = false): Tensor {
-    return build(reduce.logSumExp, [this], this.#reduced(axes, keep))[0];
+    return build(reduce.logSumExp, [this], this.#reduced('logSumExp', axes, keep))[0];
   }
 
-  #reduced(axes: number | readonly number[] | undefined, keep: boolean): reduce.ReduceAttributes {
+  #reduced(
+    op: string,
+    axes: number | readonly number[] | undefined,
+    keep: boolean,
+  ): reduce.ReduceAttributes {
     const list = axes === undefined ? this.shape.map((_, i) => i) : [axes].flat();
-    return { axes: list.map((axis) => axisOf(axis, this.rank)), keep };
+    return { axes: this.#axes(op, list), keep };
+  }
+
+  #axis(op: string, axis: number): number {
+    return located(op, [this], () => axisOf(axis, this.rank));
+  }
+
+  #axes(op: string, axes: readonly number[], rank = this.rank): number[] {
+    return located(op, [this], () => axesOf(axes, rank));
   }
 
   argMax(axis = -1, keep = false): Tensor {
-    return build(reduce.argMax, [this], { axis: axisOf(axis, this.rank), keep })[0];
+    return build(reduce.argMax, [this], { axis: this.#axis('argMax', axis), keep })[0];
   }
 
   argMin(axis = -1, keep = false): Tensor {
-    return build(reduce.argMin, [this], { axis: axisOf(axis, this.rank), keep })[0];
+    return build(reduce.argMin, [this], { axis: this.#axis('argMin', axis), keep })[0];
   }
 
   cumsum(axis: number, { exclusive = false, reverse = false } = {}): Tensor {
-    const at = axisOf(axis, this.rank);
+    const at = this.#axis('cumsum', axis);
     return build(reduce.cumsum, [this], { axis: at, exclusive, reverse })[0];
   }
 
   softmax(axis = -1): Tensor {
-    return build(norm.softmax, [this], { axis: axisOf(axis, this.rank) })[0];
+    return build(norm.softmax, [this], { axis: this.#axis('softmax', axis) })[0];
   }
 
   logSoftmax(axis = -1): Tensor {
-    return build(norm.logSoftmax, [this], { axis: axisOf(axis, this.rank) })[0];
+    return build(norm.logSoftmax, [this], { axis: this.#axis('logSoftmax', axis) })[0];
   }
 
   /** Over the last axis; `gain` and `bias` are [width]. */
@@ -256,13 +279,45 @@ export class Tensor extends Elementwise {
     return build(norm.rmsNorm, [this, gain], { eps })[0];
   }
 
+  /**
+   * Convolution of [batch, channels, ...spatial] (one or two spatial axes) by weights
+   * [out, channels / groups, ...kernel]; the bias is [out].
+   */
+  conv(weight: Tensor, bias?: Tensor, options: convolution.ConvOptions = {}): Tensor {
+    const inputs = bias ? [this, weight, bias] : [this, weight];
+    const attributes = located('conv', inputs, () =>
+      convolution.convAttributes(this, weight, options),
+    );
+    return build(convolution.conv, inputs, attributes)[0];
+  }
+
+  /** The largest element of every window; windows do not overlap unless a stride says so. */
+  maxPool(kernel: number | readonly number[], options: SlidingOptions = {}): Tensor {
+    const attributes = located('maxPool', [this], () =>
+      convolution.poolAttributes(this, kernel, { stride: kernel, ...options }),
+    );
+    return build(convolution.maxPool, [this], attributes)[0];
+  }
+
+  /** The mean of every window; `countPadding` counts padding as zeros. */
+  averagePool(
+    kernel: number | readonly number[],
+    { countPadding = false, ...options }: SlidingOptions & { countPadding?: boolean } = {},
+  ): Tensor {
+    const attributes = located('averagePool', [this], () =>
+      convolution.poolAttributes(this, kernel, { stride: kernel, ...options }),
+    );
+    return build(convolution.averagePool, [this], { ...attributes, countPadding })[0];
+  }
+
   /** Whole slices of an axis by position: an embedding look-up is `table.gather(ids)`. */
   gather(indices: Tensor, axis = 0): Tensor {
-    return build(indexing.gather, [this, indices], { axis: axisOf(axis, this.rank) })[0];
+    return build(indexing.gather, [this, indices], { axis: this.#axis('gather', axis) })[0];
   }
 
   gatherElements(indices: Tensor, axis = -1): Tensor {
-    return build(indexing.gatherElements, [this, indices], { axis: axisOf(axis, this.rank) })[0];
+    const at = this.#axis('gatherElements', axis);
+    return build(indexing.gatherElements, [this, indices], { axis: at })[0];
   }
 
   gatherNd(indices: Tensor, batch = 0): Tensor {
@@ -275,7 +330,7 @@ export class Tensor extends Elementwise {
     axis = -1,
     reduction: indexing.Scatter['reduction'] = 'none',
   ): Tensor {
-    const attributes = { axis: axisOf(axis, this.rank), reduction };
+    const attributes = { axis: this.#axis('scatterElements', axis), reduction };
     return build(indexing.scatterElements, [this, indices, updates], attributes)[0];
   }
 
@@ -289,7 +344,7 @@ export class Tensor extends Elementwise {
 
   /** The k largest along an axis, sorted, and their positions. */
   topK(k: DimLike, axis = -1, largest = true): { values: Tensor; indices: Tensor } {
-    const attributes = { k: dim(k), axis: axisOf(axis, this.rank), largest };
+    const attributes = { k: dim(k), axis: this.#axis('topK', axis), largest };
     const [values, indices] = build(indexing.topK, [this], attributes);
     return { values, indices };
   }
@@ -323,46 +378,12 @@ export function build<A extends object>(
     row: row as unknown as OpRow,
     inputs,
     attributes: attributes as Attributes,
-    outputs: inferTypes(row, inputs, attributes),
+    outputs: located(row.name, inputs, () => row.infer(inputs, attributes)),
     tensors,
     path,
   };
   for (const index of node.outputs.keys()) tensors.push(new Tensor(node, index));
   return tensors;
-}
-
-function inferTypes<A extends object>(
-  row: OpRow<A>,
-  inputs: readonly Tensor[],
-  attributes: A,
-): readonly TensorType[] {
-  try {
-    return row.infer(inputs, attributes);
-  } catch (error) {
-    if (!(error instanceof AnyformerError)) throw error;
-    const operands = inputs.map(showType).join(' x ');
-    throw new AnyformerError(error.code, {
-      what: `${trail(row.name)}: ${operands}${operands ? ': ' : ''}${error.what}`,
-      expected: error.expected,
-      found: error.found,
-      hint: error.hint,
-    });
-  }
-}
-
-function inferMissing(from: Shape, sizes: readonly DimLike[]): Shape {
-  const at = sizes.indexOf(-1);
-  if (at < 0) return sizes.map(dim);
-  const known = sizes.filter((_, i) => i !== at).map(dim);
-  const missing = exactDiv(shapeSize(from), shapeSize(known));
-  if (missing === undefined || known.length !== sizes.length - 1) {
-    reject(
-      'the size -1 cannot be computed',
-      `a divisor of ${shapeSize(from)}`,
-      `${shapeSize(known)}`,
-    );
-  }
-  return sizes.map((size, i) => (i === at ? missing : dim(size)));
 }
 
 /** A value fed at every run. */
@@ -379,10 +400,11 @@ export function constant(value: NDArray): Tensor {
   return build(leaf.constant, [], { value })[0];
 }
 
-/** A 0-D constant. */
+/** A 0-D constant; an integer type must hold the value exactly. */
 export function scalar(dtype: DType, value: number): Tensor {
-  if (dtypes[dtype].kind !== 'float' && !Number.isInteger(value)) {
-    reject(`${value} is not a ${dtype}`, 'a whole number', String(value), 'cast the tensor to f32');
+  if (!holds(dtype, value)) {
+    const expected = `a value that ${dtype} holds exactly`;
+    reject(`${value} is not a ${dtype}`, expected, String(value), 'cast the tensor to f32');
   }
   return constant(fromNumbers(dtype, [], [value]));
 }
@@ -394,6 +416,6 @@ export function iota(size: DimLike): Tensor {
 
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (tensors.length === 1) return tensors[0];
-  const rank = tensors[0]?.rank ?? 0;
-  return build(shaping.concat, tensors, { axis: axisOf(axis, rank) })[0];
+  const at = located('concat', tensors, () => axisOf(axis, tensors[0]?.rank ?? 0));
+  return build(shaping.concat, tensors, { axis: at })[0];
 }

@@ -1,18 +1,19 @@
 // Element-wise operations of two operands, which broadcast by NumPy's rules and have one element
-// type. Reference kernels compute in float64 (64-bit integers in bigint) and round once.
-import { fromNumbers, toNumbers, zerosOf } from '../array.js';
+// type. Reference kernels compute floats in float64 and round once, integers exactly and wrap.
+import { fromIntegers, fromNumbers, sizeOf, toIntegers, toNumbers } from '../array.js';
 import { broadcast, showShape } from '../dim.js';
-import { type DType, dtypes } from '../dtype.js';
+import { type DType, isInteger } from '../dtype.js';
+import { AnyformerError } from '../error.js';
 import { defineOp, reject, text } from '../op.js';
 import { broadcastIndex } from '../strides.js';
-import { checkKind, count, type Kind, type Lower, lowerBy } from './element.js';
+import { checkKind, count, type Kind, type Lower, larger, lowerBy, smaller } from './element.js';
 
 function pair(
   name: string,
   kind: Kind,
   lower: Lower,
   apply: (x: number, y: number) => number,
-  options: { wide?: (x: bigint, y: bigint) => bigint | number; result?: DType } = {},
+  options: { exact?: (x: bigint, y: bigint) => bigint | number; result?: DType } = {},
 ) {
   return defineOp<object>({
     name,
@@ -35,24 +36,29 @@ function pair(
     flops: (_, outputs) => count(outputs),
     lower: lowerBy(lower),
     evaluate: ([a, b], _, [{ dtype, shape }]) => {
-      const out = zerosOf(dtype, shape);
+      const length = sizeOf(shape);
       const ia = broadcastIndex(a.shape, shape);
       const ib = broadcastIndex(b.shape, shape);
-      if (options.wide && dtypes[a.dtype].wide) {
-        for (let i = 0; i < out.data.length; i++) {
-          const value = options.wide(
-            (a.data as BigInt64Array)[ia(i)],
-            (b.data as BigInt64Array)[ib(i)],
-          );
-          out.data[i] = dtypes[dtype].wide ? BigInt(value) : Number(value);
-        }
-        return [out];
+      const { exact } = options;
+      if (exact && isInteger(a.dtype)) {
+        const [x, y] = [toIntegers(a), toIntegers(b)];
+        const values = Array.from({ length }, (_, i) => BigInt(exact(x[ia(i)], y[ib(i)])));
+        return [fromIntegers(dtype, shape, values)];
       }
       const [x, y] = [toNumbers(a), toNumbers(b)];
-      const values = new Float64Array(out.data.length);
-      for (let i = 0; i < values.length; i++) values[i] = apply(x[ia(i)], y[ib(i)]);
+      const values = Float64Array.from({ length }, (_, i) => apply(x[ia(i)], y[ib(i)]));
       return [fromNumbers(dtype, shape, values)];
     },
+  });
+}
+
+/** ONNX Runtime ends the process when a whole number is divided by 0; here it is an error. */
+function divisor(y: bigint): bigint {
+  if (y !== 0n) return y;
+  throw new AnyformerError('tensor/division', {
+    what: 'a whole number is divided by 0',
+    expected: 'a divisor other than 0',
+    found: '0',
   });
 }
 
@@ -64,24 +70,24 @@ const compare = (
 ) =>
   pair(name, 'any', op, (x, y) => truth(test(x, y)), {
     result: 'bool',
-    wide: (x, y) => truth(test(x, y)),
+    exact: (x, y) => truth(test(x, y)),
   });
 
-const add = pair('add', 'number', 'Add', (x, y) => x + y, { wide: (x, y) => x + y });
-const sub = pair('sub', 'number', 'Sub', (x, y) => x - y, { wide: (x, y) => x - y });
-const mul = pair('mul', 'number', 'Mul', (x, y) => x * y, { wide: (x, y) => x * y });
+const add = pair('add', 'number', 'Add', (x, y) => x + y, { exact: (x, y) => x + y });
+const sub = pair('sub', 'number', 'Sub', (x, y) => x - y, { exact: (x, y) => x - y });
+const mul = pair('mul', 'number', 'Mul', (x, y) => x * y, { exact: (x, y) => x * y });
 /** Integers divide towards zero. */
-const div = pair('div', 'number', 'Div', (x, y) => x / y, { wide: (x, y) => x / y });
+const div = pair('div', 'number', 'Div', (x, y) => x / y, { exact: (x, y) => x / divisor(y) });
 const pow = pair('pow', 'float', 'Pow', (x, y) => x ** y);
 const maximum = pair('maximum', 'number', 'Max', Math.max, {
-  wide: (x, y) => Math.max(x, y),
+  exact: larger,
 });
 const minimum = pair('minimum', 'number', 'Min', Math.min, {
-  wide: (x, y) => Math.min(x, y),
+  exact: smaller,
 });
 /** Remainder with the divisor's sign (integers only). */
 const mod = pair('mod', 'integer', 'Mod', (x, y) => ((x % y) + y) % y, {
-  wide: (x, y) => ((x % y) + y) % y,
+  exact: (x, y) => ((x % divisor(y)) + y) % y,
 });
 const equal = compare('equal', 'Equal', (x, y) => x === y);
 const less = compare('less', 'Less', (x, y) => x < y);
@@ -91,30 +97,26 @@ const greaterEqual = compare('greaterEqual', 'GreaterOrEqual', (x, y) => x >= y)
 const and = pair('and', 'bool', 'And', (x, y) => x & y);
 const or = pair('or', 'bool', 'Or', (x, y) => x | y);
 const bitAnd = pair('bitAnd', 'integer', 'BitwiseAnd', (x, y) => x & y, {
-  wide: (x, y) => x & y,
+  exact: (x, y) => x & y,
 });
 const bitOr = pair('bitOr', 'integer', 'BitwiseOr', (x, y) => x | y, {
-  wide: (x, y) => x | y,
+  exact: (x, y) => x | y,
 });
 const bitXor = pair('bitXor', 'integer', 'BitwiseXor', (x, y) => x ^ y, {
-  wide: (x, y) => x ^ y,
+  exact: (x, y) => x ^ y,
 });
 
-const shift = (direction: 'LEFT' | 'RIGHT', by: typeof shiftNumber, wide: typeof shiftWide) =>
+const shift = (name: string, direction: 'LEFT' | 'RIGHT', by: (x: bigint, y: bigint) => bigint) =>
   pair(
-    direction === 'LEFT' ? 'shiftLeft' : 'shiftRight',
-    'integer',
+    name,
+    'unsigned',
     (emit, { values }) => emit.node('BitShift', values, { direction: text(direction) }),
-    (x, y) => by(x, y, direction),
-    { wide: (x, y) => wide(x, y, direction) },
+    (x, y) => Number(by(BigInt(x), BigInt(y))),
+    { exact: (x, y) => (y < 64n ? by(x, y) : 0n) },
   );
-const shiftNumber = (x: number, y: number, direction: string): number =>
-  direction === 'LEFT' ? (x << y) >>> 0 : x >>> y;
-const shiftWide = (x: bigint, y: bigint, direction: string): bigint =>
-  direction === 'LEFT' ? BigInt.asUintN(64, x << y) : x >> y;
-/** Unsigned types only, as in ONNX Runtime. */
-const shiftLeft = shift('LEFT', shiftNumber, shiftWide);
-const shiftRight = shift('RIGHT', shiftNumber, shiftWide);
+/** Unsigned types only, as in ONNX Runtime; what a shift by the type's width or more gives is open. */
+const shiftLeft = shift('shiftLeft', 'LEFT', (x, y) => x << y);
+const shiftRight = shift('shiftRight', 'RIGHT', (x, y) => x >> y);
 
 /** Every operation of two operands; each is also a method of `Tensor`. */
 export const binaryRows = {

@@ -1,5 +1,6 @@
 // What the element-wise rows share: which element types an operation takes, and what it costs.
-import { type DType, dtypes } from '../dtype.js';
+import { holds } from '../array.js';
+import { type DType, dtypes, isInteger } from '../dtype.js';
 import {
   type ConcreteType,
   type Emitter,
@@ -10,12 +11,13 @@ import {
   type ValueName,
 } from '../op.js';
 
-export type Kind = 'float' | 'number' | 'integer' | 'bool' | 'any';
+export type Kind = 'float' | 'number' | 'integer' | 'unsigned' | 'bool' | 'any';
 
 const accepts: Record<Kind, (dtype: DType) => boolean> = {
   float: (dtype) => dtypes[dtype].kind === 'float',
   number: (dtype) => dtypes[dtype].kind !== 'bool',
-  integer: (dtype) => dtypes[dtype].kind === 'int' || dtypes[dtype].kind === 'uint',
+  integer: isInteger,
+  unsigned: (dtype) => dtypes[dtype].kind === 'uint',
   bool: (dtype) => dtype === 'bool',
   any: () => true,
 };
@@ -25,6 +27,17 @@ export function checkKind({ dtype }: TensorType, kind: Kind): void {
     reject('this operation is not defined for the element type', `a ${kind} type`, dtype);
   }
 }
+
+/** Refuses a number that would wrap in the element type: -1 for u8, 0.5 for i64. */
+export function checkHolds({ dtype }: TensorType, value: number): void {
+  if (!holds(dtype, value)) {
+    reject(`${value} is not a ${dtype}`, `a value that ${dtype} holds exactly`, `${value}`);
+  }
+}
+
+/** The larger and the smaller of two exact integers (`Math.max` takes numbers only). */
+export const larger = (x: bigint, y: bigint): bigint => [x, y][Number(y > x)];
+export const smaller = (x: bigint, y: bigint): bigint => [x, y][Number(y < x)];
 
 export const count = (outputs: readonly ConcreteType[]): number =>
   outputs[0].shape.reduce((a, b) => a * b, 1);

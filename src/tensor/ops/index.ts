@@ -1,9 +1,20 @@
 // Reading and writing by computed positions.
-import { fromNumbers, type NDArray, ndarray, sizeOf, toNumbers, zerosOf } from '../array.js';
-import { type Dim, type Shape, sameDim, showShape } from '../dim.js';
+import {
+  fromIntegers,
+  fromNumbers,
+  type NDArray,
+  ndarray,
+  sizeOf,
+  toIntegers,
+  toNumbers,
+  zerosOf,
+} from '../array.js';
+import { type Dim, type Shape, sameDim, sameShape, showShape } from '../dim.js';
+import { isInteger } from '../dtype.js';
 import { AnyformerError } from '../error.js';
 import { axisOf, defineOp, int, reject, type TensorType, text } from '../op.js';
 import { around, coordinates, strides } from '../strides.js';
+import { checkKind, larger, smaller } from './element.js';
 
 const checkIndices = ({ dtype }: TensorType): void => {
   if (dtype !== 'i64' && dtype !== 'i32') reject('positions are integers', 'i64 or i32', dtype);
@@ -103,7 +114,9 @@ function visitElements(
 
 export type Scatter = { reduction: 'none' | 'add' | 'max' | 'min' | 'mul' };
 
-const combine: Record<Scatter['reduction'], (old: number, value: number) => number> = {
+type Combine<V> = Record<Scatter['reduction'], (old: V, value: V) => V>;
+
+const floats: Combine<number> = {
   none: (_, value) => value,
   add: (old, value) => old + value,
   mul: (old, value) => old * value,
@@ -111,13 +124,45 @@ const combine: Record<Scatter['reduction'], (old: number, value: number) => numb
   min: Math.min,
 };
 
+const integers: Combine<bigint> = {
+  none: (_, value) => value,
+  add: (old, value) => old + value,
+  mul: (old, value) => old * value,
+  max: larger,
+  min: smaller,
+};
+
+/** x after `visit` has named, for element i of `updates`, the place that it goes to. */
+function scattered(
+  x: NDArray,
+  updates: NDArray,
+  reduction: Scatter['reduction'],
+  visit: (write: (to: number, i: number) => void) => void,
+): NDArray {
+  const run = <V>(old: ArrayLike<V>, values: ArrayLike<V>, combine: Combine<V>): V[] => {
+    const out = Array.from(old);
+    visit((to, i) => {
+      out[to] = combine[reduction](out[to], values[i]);
+    });
+    return out;
+  };
+  return isInteger(x.dtype)
+    ? fromIntegers(x.dtype, x.shape, run(toIntegers(x), toIntegers(updates), integers))
+    : fromNumbers(x.dtype, x.shape, run(toNumbers(x), toNumbers(updates), floats));
+}
+
+function checkReduction(x: TensorType, { reduction }: Scatter): void {
+  if (reduction !== 'none') checkKind(x, 'number');
+}
+
 /** x with elements replaced (or combined) at positions along one axis. */
 export const scatterElements = defineOp<Scatter & { axis: number }>({
   name: 'scatterElements',
-  infer: ([x, indices, updates], { axis }) => {
+  infer: ([x, indices, updates], { axis, reduction }) => {
+    checkReduction(x, { reduction });
     checkIndices(indices);
     checkElementwise(x.shape, indices.shape, axis);
-    if (updates.dtype !== x.dtype || showShape(updates.shape) !== showShape(indices.shape)) {
+    if (updates.dtype !== x.dtype || !sameShape(updates.shape, indices.shape)) {
       reject(
         'one update for every position',
         `${x.dtype}${showShape(indices.shape)}`,
@@ -129,23 +174,19 @@ export const scatterElements = defineOp<Scatter & { axis: number }>({
   flops: ([, , updates], _, { reduction }) => (reduction === 'none' ? 0 : sizeOf(updates.shape)),
   lower: (emit, { values, attributes: { axis, reduction } }) =>
     emit.node('ScatterElements', values, { axis: int(axis), reduction: text(reduction) }),
-  evaluate: ([x, indices, updates], { axis, reduction }, [{ dtype, shape }]) => {
-    const out = toNumbers(x).slice();
-    const values = toNumbers(updates);
-    visitElements(x.shape, indices, axis, (at, i) => {
-      out[at] = combine[reduction](out[at], values[i]);
-    });
-    return [fromNumbers(dtype, shape, out)];
-  },
+  evaluate: ([x, indices, updates], { axis, reduction }) => [
+    scattered(x, updates, reduction, (write) => visitElements(x.shape, indices, axis, write)),
+  ],
 });
 
-/** The static length of the last axis of index tuples. */
-function tupleLength(indices: TensorType): number {
+/** The static length of the last axis of index tuples, which name at most `axes` axes. */
+function tupleLength(indices: TensorType, axes: number): number {
   checkIndices(indices);
   const length = indices.shape.at(-1);
   if (typeof length !== 'number') {
     reject('the last axis of positions holds tuples', 'a fixed length', showShape(indices.shape));
   }
+  if (length > axes) reject('index tuples are too long', `at most ${axes}`, `${length}`);
   return length;
 }
 
@@ -153,9 +194,14 @@ function tupleLength(indices: TensorType): number {
 export const gatherNd = defineOp<{ batch: number }>({
   name: 'gatherNd',
   infer: ([x, indices], { batch }) => {
-    const tuple = tupleLength(indices);
-    if (batch + tuple > x.shape.length) {
-      reject('index tuples are too long', `at most ${x.shape.length - batch}`, `${tuple}`);
+    const tuple = tupleLength(indices, x.shape.length - batch);
+    const shared = indices.shape.slice(0, -1).slice(0, batch);
+    if (batch < 0 || !sameShape(shared, x.shape.slice(0, batch))) {
+      reject(
+        `the first ${batch} axes are shared by the tensor and the positions`,
+        showShape(x.shape.slice(0, batch)),
+        showShape(shared),
+      );
     }
     return [
       { dtype: x.dtype, shape: [...indices.shape.slice(0, -1), ...x.shape.slice(batch + tuple)] },
@@ -199,10 +245,11 @@ function visitTuples(
 /** x with slices replaced (or combined) at index tuples [..., k] over the first k axes. */
 export const scatterNd = defineOp<Scatter>({
   name: 'scatterNd',
-  infer: ([x, indices, updates]) => {
-    const tuple = tupleLength(indices);
+  infer: ([x, indices, updates], { reduction }) => {
+    checkReduction(x, { reduction });
+    const tuple = tupleLength(indices, x.shape.length);
     const expected = [...indices.shape.slice(0, -1), ...x.shape.slice(tuple)];
-    if (updates.dtype !== x.dtype || showShape(updates.shape) !== showShape(expected)) {
+    if (updates.dtype !== x.dtype || !sameShape(updates.shape, expected)) {
       reject(
         'one update slice for every tuple',
         `${x.dtype}${showShape(expected)}`,
@@ -216,34 +263,35 @@ export const scatterNd = defineOp<Scatter>({
     const wide = emit.cast(values[1], inputs[1].dtype, 'i64');
     return emit.node('ScatterND', [values[0], wide, values[2]], { reduction: text(reduction) });
   },
-  evaluate: ([x, indices, updates], { reduction }, [{ dtype, shape }]) => {
-    const out = toNumbers(x).slice();
-    const values = toNumbers(updates);
-    visitTuples(x.shape, indices, 0, (from, run, i) => {
-      for (let k = 0; k < run; k++) {
-        out[from + k] = combine[reduction](out[from + k], values[i * run + k]);
-      }
-    });
-    return [fromNumbers(dtype, shape, out)];
-  },
+  evaluate: ([x, indices, updates], { reduction }) => [
+    scattered(x, updates, reduction, (write) =>
+      visitTuples(x.shape, indices, 0, (from, run, i) => {
+        for (let k = 0; k < run; k++) write(from + k, i * run + k);
+      }),
+    ),
+  ],
 });
+
+function checkCount(k: number, size: number, axis: number): void {
+  if (k > size) reject(`there are no ${k} elements along axis ${axis}`, `k <= ${size}`, `${k}`);
+}
 
 /** The k largest (or smallest) elements along an axis, sorted, with their positions (i64). */
 export const topK = defineOp<{ k: Dim; axis: number; largest: boolean }>({
   name: 'topK',
   infer: ([x], { k, axis }) => {
+    checkKind(x, 'number');
     const at = axisOf(axis, x.shape.length);
     const size = x.shape[at];
-    if (typeof k === 'number' && typeof size === 'number' && k > size) {
-      reject(`there are no ${k} elements along axis ${axis}`, `k <= ${size}`, `${k}`);
-    }
+    if (typeof k === 'number' && typeof size === 'number') checkCount(k, size, axis);
     const shape = x.shape.map((d, i) => (i === at ? k : d));
     return [
       { dtype: x.dtype, shape },
       { dtype: 'i64', shape },
     ];
   },
-  flops: ([{ shape }]) => sizeOf(shape) * Math.ceil(Math.log2(Math.max(2, sizeOf(shape)))),
+  flops: ([{ shape }], _, { axis }) =>
+    sizeOf(shape) * Math.ceil(Math.log2(Math.max(2, shape[axisOf(axis, shape.length)]))),
   lower: (emit, { values, attributes: { k, axis, largest } }) =>
     emit.nodes('TopK', [values[0], emit.sizes([k])], 2, {
       axis: int(axis),
@@ -254,15 +302,17 @@ export const topK = defineOp<{ k: Dim; axis: number; largest: boolean }>({
     const at = axisOf(axis, x.shape.length);
     const [before, size, after] = around(x.shape, at);
     const taken = shape[at];
+    checkCount(taken, size, axis);
     const values = zerosOf(x.dtype, shape);
     const indices = new BigInt64Array(sizeOf(shape));
-    const numbers = toNumbers(x);
+    const numbers = isInteger(x.dtype) ? toIntegers(x) : toNumbers(x);
     for (let i = 0; i < before; i++) {
       for (let k = 0; k < after; k++) {
         const place = (j: number) => (i * size + j) * after + k;
         const order = Array.from({ length: size }, (_, j) => j).sort((a, b) => {
-          const difference = numbers[place(b)] - numbers[place(a)];
-          return (largest ? difference : -difference) || a - b;
+          const [p, q] = [numbers[place(a)], numbers[place(b)]];
+          const ascending = Number(p > q) - Number(p < q);
+          return (largest ? -ascending : ascending) || a - b;
         });
         for (let j = 0; j < taken; j++) {
           const to = (i * taken + j) * after + k;

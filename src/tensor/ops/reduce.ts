@@ -1,9 +1,10 @@
 // Reductions over axes, and prefix sums.
-import { fromNumbers, type NDArray, sizeOf, toNumbers } from '../array.js';
+import { fromIntegers, fromNumbers, sizeOf, toIntegers, toNumbers } from '../array.js';
 import type { Shape } from '../dim.js';
-import { isFloat } from '../dtype.js';
-import { axisOf, type ConcreteType, defineOp, int, reject } from '../op.js';
+import { isFloat, isInteger } from '../dtype.js';
+import { axisOf, type ConcreteType, defineOp, int, type OpRow, reject } from '../op.js';
 import { around, broadcastIndex } from '../strides.js';
+import { checkKind, larger, smaller } from './element.js';
 
 export type ReduceAttributes = { axes: readonly number[]; keep: boolean };
 
@@ -12,29 +13,41 @@ const reducedShape = (shape: Shape, axes: readonly number[], keep: boolean): Sha
   return keep ? shape.map((d, i) => (gone.has(i) ? 1 : d)) : shape.filter((_, i) => !gone.has(i));
 };
 
-function fold(
-  x: NDArray,
+function fold<V>(
+  values: ArrayLike<V>,
+  shape: readonly number[],
   axes: readonly number[],
-  start: number,
-  step: (acc: number, value: number) => number,
-): Float64Array<ArrayBuffer> {
-  const kept = reducedShape(x.shape, axes, true) as number[];
-  const out = new Float64Array(sizeOf(kept)).fill(start);
-  const index = broadcastIndex(kept, x.shape);
-  const values = toNumbers(x);
+  start: V,
+  step: (acc: V, value: V) => V,
+): V[] {
+  const kept = reducedShape(shape, axes, true) as number[];
+  const out = new Array<V>(sizeOf(kept)).fill(start);
+  const index = broadcastIndex(kept, shape);
   for (let i = 0; i < values.length; i++) out[index(i)] = step(out[index(i)], values[i]);
   return out;
 }
 
 const inputSize = ([{ shape }]: readonly ConcreteType[]): number => sizeOf(shape);
 
-function reduction(
-  name: string,
-  op: string,
-  start: number,
-  step: (acc: number, value: number) => number,
-  finish: (acc: number, count: number) => number = (acc) => acc,
-) {
+/** ONNX takes an empty list of axes for all of them; here it reduces none. */
+const lowerReduce =
+  (op: string): OpRow<ReduceAttributes>['lower'] =>
+  (emit, { values, attributes: { axes, keep } }) =>
+    axes.length === 0
+      ? values[0]
+      : emit.node(op, [values[0], emit.sizes(axes)], { keepdims: int(keep ? 1 : 0) });
+
+type Fold<V> = { start: V; step: (acc: V, value: V) => V; finish?: (acc: V, count: number) => V };
+
+/** Floats fold in float64 and round once, integers exactly and wrap. */
+function reduction(name: string, op: string, floats: Fold<number>, integers: Fold<bigint>) {
+  const run = <V>(values: ArrayLike<V>, shape: readonly number[], axes: readonly number[]) => {
+    return ({ start, step, finish }: Fold<V>): V[] => {
+      const out = fold(values, shape, axes, start, step);
+      const count = values.length / Math.max(1, out.length);
+      return finish ? out.map((acc) => finish(acc, count)) : out;
+    };
+  };
   return defineOp<ReduceAttributes>({
     name,
     infer: ([x], { axes, keep }) => {
@@ -42,27 +55,46 @@ function reduction(
       return [{ dtype: x.dtype, shape: reducedShape(x.shape, axes, keep) }];
     },
     flops: inputSize,
-    lower: (emit, { values, attributes: { axes, keep } }) =>
-      emit.node(op, [values[0], emit.sizes(axes)], { keepdims: int(keep ? 1 : 0) }),
-    evaluate: ([x], { axes }, [{ dtype, shape }]) => {
-      const count = x.data.length / Math.max(1, sizeOf(shape));
-      const values = fold(x, axes, start, step).map((acc) => finish(acc, count));
-      return [fromNumbers(dtype, shape, values)];
-    },
+    lower: lowerReduce(op),
+    evaluate: ([x], { axes }, [{ dtype, shape }]) => [
+      isInteger(dtype)
+        ? fromIntegers(dtype, shape, run(toIntegers(x), x.shape, axes)(integers))
+        : fromNumbers(dtype, shape, run(toNumbers(x), x.shape, axes)(floats)),
+    ],
   });
 }
 
-export const sum = reduction('sum', 'ReduceSum', 0, (a, x) => a + x);
+const plus: { floats: Fold<number>; integers: Fold<bigint> } = {
+  floats: { start: 0, step: (a, x) => a + x },
+  integers: { start: 0n, step: (a, x) => a + x },
+};
+
+export const sum = reduction('sum', 'ReduceSum', plus.floats, plus.integers);
+/** Of integers: truncated towards zero. */
 export const mean = reduction(
   'mean',
   'ReduceMean',
-  0,
-  (a, x) => a + x,
-  (a, count) => a / count,
+  { ...plus.floats, finish: (a, count) => a / count },
+  { ...plus.integers, finish: (a, count) => (count === 0 ? 0n : a / BigInt(count)) },
 );
-export const max = reduction('max', 'ReduceMax', Number.NEGATIVE_INFINITY, Math.max);
-export const min = reduction('min', 'ReduceMin', Number.POSITIVE_INFINITY, Math.min);
-export const prod = reduction('prod', 'ReduceProd', 1, (a, x) => a * x);
+export const max = reduction(
+  'max',
+  'ReduceMax',
+  { start: Number.NEGATIVE_INFINITY, step: Math.max },
+  { start: -(2n ** 63n), step: larger },
+);
+export const min = reduction(
+  'min',
+  'ReduceMin',
+  { start: Number.POSITIVE_INFINITY, step: Math.min },
+  { start: 2n ** 64n - 1n, step: smaller },
+);
+export const prod = reduction(
+  'prod',
+  'ReduceProd',
+  { start: 1, step: (a, x) => a * x },
+  { start: 1n, step: (a, x) => a * x },
+);
 
 /** log(sum(exp(x))) without overflow. */
 export const logSumExp = defineOp<ReduceAttributes>({
@@ -72,10 +104,9 @@ export const logSumExp = defineOp<ReduceAttributes>({
     return [{ dtype: x.dtype, shape: reducedShape(x.shape, axes, keep) }];
   },
   flops: (inputs) => 3 * inputSize(inputs),
-  lower: (emit, { values, attributes: { axes, keep } }) =>
-    emit.node('ReduceLogSumExp', [values[0], emit.sizes(axes)], { keepdims: int(keep ? 1 : 0) }),
+  lower: lowerReduce('ReduceLogSumExp'),
   evaluate: ([x], { axes }, [{ dtype, shape }]) => {
-    const top = fold(x, axes, Number.NEGATIVE_INFINITY, Math.max);
+    const top = fold(toNumbers(x), x.shape, axes, Number.NEGATIVE_INFINITY, Math.max);
     const kept = reducedShape(x.shape, axes, true) as number[];
     const index = broadcastIndex(kept, x.shape);
     const total = new Float64Array(top.length);
@@ -93,16 +124,24 @@ export const logSumExp = defineOp<ReduceAttributes>({
   },
 });
 
-function extreme(name: string, op: string, better: (value: number, best: number) => boolean) {
+type Better = <V extends number | bigint>(value: V, best: V) => boolean;
+
+function extreme(name: string, op: string, better: Better) {
   return defineOp<{ axis: number; keep: boolean }>({
     name,
-    infer: ([x], { axis, keep }) => [{ dtype: 'i64', shape: reducedShape(x.shape, [axis], keep) }],
+    infer: ([x], { axis, keep }) => {
+      checkKind(x, 'number');
+      if (x.shape[axisOf(axis, x.shape.length)] === 0) {
+        reject('an empty axis has no extreme', 'a size >= 1', '0');
+      }
+      return [{ dtype: 'i64', shape: reducedShape(x.shape, [axis], keep) }];
+    },
     flops: inputSize,
     lower: (emit, { values, attributes: { axis, keep } }) =>
       emit.node(op, values, { axis: int(axis), keepdims: int(keep ? 1 : 0) }),
     evaluate: ([x], { axis }, [{ dtype, shape }]) => {
       const [before, size, after] = around(x.shape, axisOf(axis, x.shape.length));
-      const values = toNumbers(x);
+      const values = isInteger(x.dtype) ? toIntegers(x) : toNumbers(x);
       const out = new Float64Array(before * after);
       for (let i = 0; i < before; i++) {
         for (let k = 0; k < after; k++) {
@@ -125,6 +164,7 @@ export const argMin = extreme('argMin', 'ArgMin', (value, best) => value < best)
 export const cumsum = defineOp<{ axis: number; exclusive: boolean; reverse: boolean }>({
   name: 'cumsum',
   infer: ([x], { axis }) => {
+    checkKind(x, 'number');
     axisOf(axis, x.shape.length);
     return [x];
   },
@@ -136,20 +176,26 @@ export const cumsum = defineOp<{ axis: number; exclusive: boolean; reverse: bool
     }),
   evaluate: ([x], { axis, exclusive, reverse }, [{ dtype, shape }]) => {
     const [before, size, after] = around(shape, axisOf(axis, shape.length));
-    const values = toNumbers(x);
-    const out = new Float64Array(values.length);
-    for (let i = 0; i < before; i++) {
-      for (let k = 0; k < after; k++) {
-        let total = 0;
-        for (let step = 0; step < size; step++) {
-          const j = reverse ? size - 1 - step : step;
-          const at = (i * size + j) * after + k;
-          if (exclusive) out[at] = total;
-          total += values[at];
-          if (!exclusive) out[at] = total;
+    const scan = <V>(values: ArrayLike<V>, zero: V, add: (a: V, b: V) => V): V[] => {
+      const out = new Array<V>(values.length);
+      for (let i = 0; i < before; i++) {
+        for (let k = 0; k < after; k++) {
+          let total = zero;
+          for (let step = 0; step < size; step++) {
+            const j = reverse ? size - 1 - step : step;
+            const at = (i * size + j) * after + k;
+            if (exclusive) out[at] = total;
+            total = add(total, values[at]);
+            if (!exclusive) out[at] = total;
+          }
         }
       }
-    }
-    return [fromNumbers(dtype, shape, out)];
+      return out;
+    };
+    return [
+      isInteger(dtype)
+        ? fromIntegers(dtype, shape, scan(toIntegers(x), 0n, plus.integers.step))
+        : fromNumbers(dtype, shape, scan(toNumbers(x), 0, plus.floats.step)),
+    ];
   },
 });

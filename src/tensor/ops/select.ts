@@ -1,10 +1,10 @@
 // Element-wise selection, limits and conversion.
-import { castArray, fromNumbers, toNumbers, zerosOf } from '../array.js';
+import { castArray, fromIntegers, fromNumbers, toIntegers, toNumbers, zerosOf } from '../array.js';
 import { broadcast, showShape } from '../dim.js';
-import type { DType } from '../dtype.js';
+import { type DType, isInteger } from '../dtype.js';
 import { defineOp, reject } from '../op.js';
 import { broadcastIndex } from '../strides.js';
-import { checkKind, count } from './element.js';
+import { checkHolds, checkKind, count, larger, smaller } from './element.js';
 
 /** condition ? a : b, all three broadcast. */
 export const where = defineOp<object>({
@@ -32,24 +32,27 @@ export const where = defineOp<object>({
   },
 });
 
-/** Limits values to [min, max]. */
+/** Limits values to [min, max]; an integer tensor takes bounds that its type holds. */
 export const clip = defineOp<{ min: number; max: number }>({
   name: 'clip',
   elementwise: true,
-  infer: ([x]) => {
+  infer: ([x], { min, max }) => {
     checkKind(x, 'number');
+    for (const bound of [min, max]) checkHolds(x, bound);
     return [x];
   },
   flops: (_, outputs) => 2 * count(outputs),
   lower: (emit, { values, inputs: [{ dtype }], attributes: { min, max } }) =>
     emit.node('Clip', [values[0], emit.scalar(dtype, min), emit.scalar(dtype, max)]),
-  evaluate: ([x], { min, max }, [{ dtype, shape }]) => [
-    fromNumbers(
-      dtype,
-      shape,
-      toNumbers(x).map((value) => Math.min(Math.max(value, min), max)),
-    ),
-  ],
+  evaluate: ([x], { min, max }, [{ dtype, shape }]) => {
+    if (isInteger(dtype)) {
+      const [low, high] = [BigInt(min), BigInt(max)];
+      const limit = (value: bigint) => smaller(larger(value, low), high);
+      return [fromIntegers(dtype, shape, Array.from(toIntegers(x), limit))];
+    }
+    const values = toNumbers(x).map((value) => Math.min(Math.max(value, min), max));
+    return [fromNumbers(dtype, shape, values)];
+  },
 });
 
 /** Conversion of the element type; floats to integers truncate towards zero. */

@@ -1,8 +1,20 @@
 // Operations that move data without arithmetic.
-import { type NDArray, ndarray, zerosOf } from '../array.js';
-import { addDims, type Dim, mulDims, type Shape, sameDim, shapeSize, showShape } from '../dim.js';
+import { fromNumbers, type NDArray, ndarray, zerosOf } from '../array.js';
+import {
+  addDims,
+  type Dim,
+  type DimLike,
+  dim,
+  exactDiv,
+  mulDims,
+  type Shape,
+  sameDim,
+  shapeSize,
+  showShape,
+} from '../dim.js';
 import { axisOf, defineOp, type Emitter, ints, reject, type ValueName } from '../op.js';
 import { around, broadcastIndex, coordinates, strides } from '../strides.js';
+import { checkHolds } from './element.js';
 
 const sameData = (
   [x]: readonly NDArray[],
@@ -28,6 +40,18 @@ export const reshape = defineOp<{ shape: Shape }>({
     emit.node('Reshape', [values[0], reshapeTarget(emit, inputs[0].shape, attributes.shape)]),
   evaluate: sameData,
 });
+
+/** The sizes of a new shape; one -1 among them is computed from the elements of `from`. */
+export function fillShape(from: Shape, sizes: readonly DimLike[]): Shape {
+  const at = sizes.indexOf(-1);
+  if (at < 0) return sizes.map(dim);
+  const known = shapeSize(sizes.filter((_, i) => i !== at).map(dim));
+  const missing = exactDiv(shapeSize(from), known);
+  if (missing === undefined) {
+    reject('the size -1 cannot be computed', `a divisor of ${shapeSize(from)}`, `${known}`);
+  }
+  return sizes.map((size, i) => (i === at ? missing : dim(size)));
+}
 
 /**
  * ONNX's target vector: 0 copies the size at the same place, one -1 is computed from the rest; only
@@ -147,19 +171,27 @@ export type SliceAttributes = {
   step: number;
 };
 
+function checkSlice(
+  full: number,
+  { axis, start, size, step }: SliceAttributes & { start: number; size: number },
+): void {
+  if (start < 0 || size < 0 || (size > 0 && start + (size - 1) * step >= full)) {
+    reject(
+      `a slice of axis ${axis} leaves the tensor`,
+      `elements within 0..${full - 1}`,
+      `${size} from ${start}, step ${step}`,
+    );
+  }
+}
+
 /** `size` elements of one axis: start, start + step, ... */
 export const slice = defineOp<SliceAttributes>({
   name: 'slice',
   infer: ([x], { axis, start, size, step }) => {
     const full = x.shape[axisOf(axis, x.shape.length)];
+    if (!Number.isInteger(step) || step < 1) reject('a slice goes forward', 'step >= 1', `${step}`);
     if (typeof full === 'number' && typeof start === 'number' && typeof size === 'number') {
-      if (start < 0 || size < 0 || (size > 0 && start + (size - 1) * step >= full)) {
-        reject(
-          `a slice of axis ${axis} leaves the tensor ${showShape(x.shape)}`,
-          `elements within 0..${full - 1}`,
-          `${size} from ${start}, step ${step}`,
-        );
-      }
+      checkSlice(full, { axis, start, size, step });
     }
     const at = axisOf(axis, x.shape.length);
     return [{ dtype: x.dtype, shape: x.shape.map((d, i) => (i === at ? size : d)) }];
@@ -179,9 +211,11 @@ export const slice = defineOp<SliceAttributes>({
     const out = zerosOf(dtype, shape);
     const [before, taken, after] = around(shape, at);
     const full = x.shape[at];
+    const first = Number(start);
+    checkSlice(full, { axis, start: first, size: taken, step });
     for (let i = 0; i < before; i++) {
       for (let j = 0; j < taken; j++) {
-        const from = (i * full + Number(start) + j * step) * after;
+        const from = (i * full + first + j * step) * after;
         const to = (i * taken + j) * after;
         for (let k = 0; k < after; k++) out.data[to + k] = x.data[from + k];
       }
@@ -219,7 +253,8 @@ export const flip = defineOp<{ axis: number }>({
 /** Fills `before[i]` and `after[i]` places around axis i with one value. */
 export const pad = defineOp<{ before: readonly Dim[]; after: readonly Dim[]; value: number }>({
   name: 'pad',
-  infer: ([x], { before, after }) => {
+  infer: ([x], { before, after, value }) => {
+    checkHolds(x, value);
     if (before.length !== x.shape.length || after.length !== x.shape.length) {
       reject(
         'padding is given for every axis',
@@ -238,10 +273,8 @@ export const pad = defineOp<{ before: readonly Dim[]; after: readonly Dim[]; val
     ]),
   evaluate: ([x], { before, value }, [{ dtype, shape }]) => {
     const out = zerosOf(dtype, shape);
-    if (value !== 0) {
-      if (typeof out.data[0] === 'bigint') (out.data as BigInt64Array).fill(BigInt(value));
-      else (out.data as Float32Array).fill(value);
-    }
+    const [filler] = fromNumbers(dtype, [], [value]).data;
+    (out.data as Float32Array).fill(filler as number);
     const steps = strides(shape);
     let at = 0;
     for (const place of coordinates(x.shape)) {

@@ -1,7 +1,7 @@
-// Element-wise operations of one operand. Reference kernels compute in float64 (64-bit integers in
-// bigint) and round once at the end.
-import { fromNumbers, toNumbers, zerosOf } from '../array.js';
-import { type DType, dtypes, roundHalfEven } from '../dtype.js';
+// Element-wise operations of one operand. Reference kernels compute floats in float64 and round once,
+// integers exactly and wrap.
+import { fromIntegers, fromNumbers, toIntegers, toNumbers } from '../array.js';
+import { type DType, isInteger, roundHalfEven } from '../dtype.js';
 import { defineOp, type Emitter, float, text, type ValueName } from '../op.js';
 import { erf } from '../special.js';
 import { checkKind, count, type Kind, type Lower, lowerBy } from './element.js';
@@ -11,7 +11,7 @@ function unary(
   kind: Kind,
   lower: Lower,
   apply: (x: number) => number,
-  options: { flops?: number; result?: DType; wide?: (x: bigint) => bigint } = {},
+  options: { flops?: number; result?: DType; exact?: (x: bigint) => bigint } = {},
 ) {
   return defineOp<object>({
     name,
@@ -23,12 +23,8 @@ function unary(
     flops: (_, outputs) => count(outputs) * (options.flops ?? 1),
     lower: lowerBy(lower),
     evaluate: ([x], _, [{ dtype, shape }]) => {
-      if (options.wide && dtypes[x.dtype].wide) {
-        const out = zerosOf(dtype, shape);
-        for (let i = 0; i < out.data.length; i++) {
-          out.data[i] = options.wide((x.data as BigInt64Array)[i]);
-        }
-        return [out];
+      if (options.exact && isInteger(x.dtype)) {
+        return [fromIntegers(dtype, shape, Array.from(toIntegers(x), options.exact))];
       }
       return [fromNumbers(dtype, shape, toNumbers(x).map(apply))];
     },
@@ -41,8 +37,8 @@ const perType =
   (emit, { values, inputs }) =>
     (inputs[0].dtype === 'f64' ? double : native)(emit, values[0]);
 
-const neg = unary('neg', 'number', 'Neg', (x) => -x, { wide: (x) => -x });
-const abs = unary('abs', 'number', 'Abs', Math.abs, { wide: (x) => (x < 0n ? -x : x) });
+const neg = unary('neg', 'number', 'Neg', (x) => -x, { exact: (x) => -x });
+const abs = unary('abs', 'number', 'Abs', Math.abs, { exact: (x) => (x < 0n ? -x : x) });
 const sign = unary('sign', 'number', 'Sign', Math.sign);
 const exp = unary('exp', 'float', 'Exp', Math.exp);
 const log = unary('log', 'float', 'Log', Math.log);

@@ -1,0 +1,35 @@
+// Random numbers as a pure function of (seed, index): the same on every machine, with no state to
+// save. A 32-bit mix with the finaliser constants of MurmurHash3; good for shuffles and samples, not
+// for secrets.
+
+/** 32 well-mixed bits of (seed, index). */
+export function bitsAt(seed: number, index: number): number {
+  return mix(mix(seed ^ 0x9e3779b9) + Math.imul(index, 0x85ebca77));
+}
+
+function mix(value: number): number {
+  let x = value | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}
+
+/** A number in [0, 1). */
+export const uniformAt = (seed: number, index: number): number => bitsAt(seed, index) / 2 ** 32;
+
+/** The numbers 0..count-1 in an order that depends on `seed` alone (Fisher-Yates). */
+export function permutation(count: number, seed: number): number[] {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(uniformAt(seed, i) * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** `count` different numbers below `total`, ascending; all of them where `count >= total`. */
+export function sampleIndices(total: number, count: number, seed: number): number[] {
+  return permutation(total, seed)
+    .slice(0, Math.max(0, count))
+    .sort((a, b) => a - b);
+}

@@ -1,0 +1,131 @@
+// Softmax attention with heads (Vaswani et al. 2017) and shared key-value heads (GQA, Ainslie et al.
+// 2023). Mask, positions and past come from outside.
+//
+// Decoding: past keys [batch, kvHeads, headDim, capacity] (transposed: their product with a query
+// reads memory in order) and values [batch, kvHeads, capacity, headDim] are plain inputs. The scores
+// of past and new keys are joined before the softmax, and only the new rows come back: the cache is
+// never copied.
+import { z } from 'zod';
+import { linear, type Rotary, rotaryTables, rotate, type Scope } from '../nn/index.js';
+import { concat, rearrange, type Tensor } from '../tensor/index.js';
+import { type MixContext, tokenMixer } from './mixer.js';
+
+const options = z.strictObject({
+  heads: z.int().positive(),
+  kvHeads: z.int().positive().optional(),
+  headDim: z.int().positive(),
+  outWidth: z.int().positive(),
+  bias: z.boolean().default(false),
+  outBias: z.boolean().optional(),
+  /** Factor of the scores; 1 / sqrt(headDim) unless told. */
+  scale: z.number().positive().optional(),
+  rotary: z
+    .strictObject({
+      base: z.number().positive(),
+      width: z.int().positive(),
+      layout: z.enum(['halves', 'pairs']),
+    })
+    .optional(),
+  /** Tensor names: separate projections, or one fused `qkv`. */
+  names: z.union([
+    z.strictObject({ q: z.string(), k: z.string(), v: z.string(), o: z.string() }),
+    z.strictObject({ qkv: z.string(), o: z.string() }),
+  ]),
+});
+export type AttentionOptions = z.input<typeof options>;
+type Options = z.output<typeof options>;
+
+const kvHeadsOf = (o: Options): number => o.kvHeads ?? o.heads;
+
+/** Projections of x[batch, seq, width]: q [batch, heads, seq, headDim], k and v with kvHeads. */
+function project(s: Scope, x: Tensor, o: Options): [q: Tensor, k: Tensor, v: Tensor] {
+  const kvHeads = kvHeadsOf(o);
+  const split = (y: Tensor, heads: number) => rearrange(y, 'b n (h d) -> b h n d', { h: heads });
+  const sizes = [o.heads, kvHeads, kvHeads];
+  const { names, bias } = o;
+  const parts =
+    'qkv' in names
+      ? linear(s.at(names.qkv), x, (o.heads + 2 * kvHeads) * o.headDim, { bias }).split(
+          -1,
+          sizes.map((heads) => heads * o.headDim),
+        )
+      : [names.q, names.k, names.v].map((name, i) =>
+          linear(s.at(name), x, sizes[i] * o.headDim, { bias }),
+        );
+  return [split(parts[0], o.heads), split(parts[1], kvHeads), split(parts[2], kvHeads)];
+}
+
+export const attention = tokenMixer<Options>({
+  name: 'attention',
+  options,
+  causal: 'both',
+  mix: (s, x, o, context) =>
+    s.module('attention', () => {
+      const [q, k, v] = project(s, x, o);
+      const [query, key] = o.rotary ? turned(q, k, o.rotary, context) : [q, k];
+      const mixed = attend(s, query, key, v, o, context);
+      const joined = rearrange(mixed, 'b h n d -> b n (h d)');
+      return linear(s.at(o.names.o), joined, o.outWidth, { bias: o.outBias ?? o.bias });
+    }),
+  state: (o) => ({
+    key: { shape: ['batch', kvHeadsOf(o), o.headDim, 'capacity'], axis: 3 },
+    value: { shape: ['batch', kvHeadsOf(o), 'capacity', o.headDim], axis: 2 },
+  }),
+});
+
+function turned(q: Tensor, k: Tensor, rotary: Rotary, { positions }: MixContext): [Tensor, Tensor] {
+  if (!positions) throw new TypeError('rotary attention needs positions');
+  const tables = rotaryTables(positions, rotary);
+  return [rotate(q, tables, rotary), rotate(k, tables, rotary)];
+}
+
+/** softmax(q k^T scale + mask) v, over past and new keys: [batch, heads, queries, headDim]. */
+function attend(
+  s: Scope,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  o: Options,
+  context: MixContext,
+): Tensor {
+  const scale = o.scale ?? 1 / Math.sqrt(o.headDim);
+  const groups = o.heads / kvHeadsOf(o);
+  // Queries that share a key head become rows of one product: [batch, kvHeads, groups * queries, d].
+  const grouped = groups === 1 ? q : rearrange(q, 'b (k g) n d -> b k (g n) d', { g: groups });
+  const ungroup = (y: Tensor) =>
+    groups === 1 ? y : rearrange(y, 'b k (g n) d -> b (k g) n d', { g: groups, n: q.size(2) });
+  const { mask, state } = context;
+  const masked = (scores: Tensor) => (mask ? mask.where(scores, Number.NEGATIVE_INFINITY) : scores);
+  if (!state) {
+    const scores = s.tag('scores', masked(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale))));
+    return weighted(s, scores, [v], groups);
+  }
+  const { key, value } = state.past;
+  state.present.key = k.swap(-1, -2);
+  state.present.value = v;
+  const past = grouped.matmul(key).mul(scale);
+  const now = grouped.matmul(k.swap(-1, -2)).mul(scale);
+  const scores = s.tag('scores', masked(concat([ungroup(past), ungroup(now)], -1)));
+  return weighted(s, scores, [value, v], groups);
+}
+
+/** Softmax of scores[batch, heads, queries, keys] times values, which may lie in several parts. */
+function weighted(s: Scope, scores: Tensor, values: readonly Tensor[], groups: number): Tensor {
+  const pattern = s.tag('pattern', scores.softmax());
+  let start: Tensor['shape'][number] = 0;
+  const parts = values.map((v) => {
+    const keys = v.size(2);
+    const part = values.length === 1 ? pattern : sliceKeys(pattern, start, keys);
+    start = keys;
+    if (groups === 1) return part.matmul(v);
+    const rows = rearrange(part, 'b (k g) n m -> b k (g n) m', { g: groups });
+    return rearrange(rows.matmul(v), 'b k (g n) d -> b (k g) n d', { g: groups, n: part.size(2) });
+  });
+  return parts.reduce((a, b) => a.add(b));
+}
+
+const sliceKeys = (
+  x: Tensor,
+  start: Tensor['shape'][number],
+  size: Tensor['shape'][number],
+): Tensor => (start === 0 ? x.slice(3, 0, size) : x.slice(3, start));

@@ -1,0 +1,205 @@
+// 4-bit floating point (LLM-FP4, Liu et al. 2023, section 1): one sign bit, E exponent and M mantissa
+// bits with E + M = 3 and a real-valued exponent bias, so that every level is a whole number n times a
+// step u. Codes are packed two a byte on disk, the even feature in the low nibble.
+//
+//   E3M0  n = 0 1 2 4 8 16 32 64       executed with 8-bit codes n + 128
+//   E2M1  n = 0 1 2 3 4 6 8 12         executed with 8-bit codes n + 128
+//   E1M2  n = 0 1 2 3 4 5 6 7          executed with 4-bit codes n + 8
+//
+// MatMulNBits knows no floating levels, but each is a small integer: the product is exact in the
+// weights, and the file stays at 4 bits. `group` is the number of features that share a step; 0 gives
+// one step an output feature, as in the paper.
+import { z } from 'zod';
+import {
+  AnyformerError,
+  castArray,
+  fromHalf,
+  fromNumbers,
+  type NDArray,
+  ndarray,
+  toHalf,
+  toNumbers,
+} from '../../tensor/index.js';
+import type { Scope } from '../scope.js';
+import { defineFormat, type MatrixSize } from './format.js';
+import { lookupPacked, packCodes, packedShape } from './packed.js';
+
+export const FP4_LEVELS = {
+  E3M0: [0, 1, 2, 4, 8, 16, 32, 64],
+  E2M1: [0, 1, 2, 3, 4, 6, 8, 12],
+  E1M2: [0, 1, 2, 3, 4, 5, 6, 7],
+} as const;
+
+const options = z.strictObject({
+  element: z.enum(['E3M0', 'E2M1', 'E1M2']),
+  group: z.literal([0, 16, 32, 64, 128, 256]).default(0),
+  accuracy: z.union([z.literal(1), z.literal(4)]).default(4),
+});
+type Options = z.output<typeof options>;
+
+/** The kernel's block: any power of two will do where one step serves the whole row. */
+const packing = ({ element, group }: Options) => ({
+  bits: element === 'E1M2' ? (4 as const) : (8 as const),
+  block: group === 0 ? 64 : group,
+});
+
+const groupsOf = ({ columns }: MatrixSize, { group }: Options): number =>
+  group === 0 ? 1 : Math.ceil(columns / group);
+
+const stepType = (size: MatrixSize, o: Options) => ({
+  dtype: o.group === 0 ? ('f32' as const) : ('f16' as const),
+  shape: [size.rows, groupsOf(size, o)],
+});
+
+function tensors(s: Scope, size: MatrixSize, o: Options) {
+  const { rows, columns } = size;
+  const codes = s.store('qweight', { dtype: 'u8', shape: [rows, Math.ceil(columns / 2)] });
+  const step = s.store('step', stepType(size, o));
+  const executed = packing(o);
+  const blocks = Math.ceil(columns / executed.block);
+  return {
+    codes: s.derived(
+      'codes',
+      { dtype: 'u8', shape: packedShape(size, executed) },
+      {
+        from: [codes],
+        compute: ([array]) => packCodes(levelsOf(array, size, o), size, executed),
+      },
+    ),
+    scales: s.derived(
+      'scales',
+      { dtype: 'f32', shape: [rows, blocks] },
+      {
+        from: [step],
+        compute: ([array]) => repeated(castArray(array, 'f32'), rows, blocks),
+      },
+    ),
+  };
+}
+
+function repeated(steps: NDArray, rows: number, blocks: number): NDArray {
+  if (steps.shape[1] === blocks) return steps;
+  const out = new Float32Array(rows * blocks);
+  for (let row = 0; row < rows; row++)
+    out.fill(Number(steps.data[row]), row * blocks, (row + 1) * blocks);
+  return ndarray('f32', [rows, blocks], out);
+}
+
+/** Signed level numbers [rows * columns] of packed codes. */
+function levelsOf(codes: NDArray, { rows, columns }: MatrixSize, { element }: Options): Int8Array {
+  const magnitudes = FP4_LEVELS[element];
+  const stride = Math.ceil(columns / 2);
+  const bytes = codes.data as Uint8Array;
+  const out = new Int8Array(rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < columns; k++) {
+      const byte = bytes[row * stride + (k >> 1)];
+      const nibble = k % 2 === 0 ? byte & 15 : byte >> 4;
+      out[row * columns + k] = nibble & 8 ? -magnitudes[nibble & 7] : magnitudes[nibble & 7];
+    }
+  }
+  return out;
+}
+
+export const fp4 = defineFormat<Options>({
+  name: 'fp4',
+  options,
+  product: (s, x, size, o) => {
+    const { codes, scales } = tensors(s, size, o);
+    return x.matmulNBits(codes, scales, { ...size, ...packing(o), accuracy: o.accuracy });
+  },
+  lookup: (s, ids, size, o) => {
+    const { codes, scales } = tensors(s, size, o);
+    return lookupPacked(codes, scales, ids, size, packing(o));
+  },
+  encode: (matrix, o, { importance } = {}) => {
+    const [rows, columns] = matrix.shape;
+    const values = toNumbers(matrix);
+    const size = { rows, columns };
+    const groups = groupsOf(size, o);
+    const width = o.group === 0 ? columns : o.group;
+    const steps = new Float64Array(rows * groups);
+    const stride = Math.ceil(columns / 2);
+    const packed = new Uint8Array(rows * stride);
+    for (let row = 0; row < rows; row++) {
+      for (let g = 0; g < groups; g++) {
+        const from = g * width;
+        const to = Math.min(columns, from + width);
+        const run = values.subarray(row * columns + from, row * columns + to);
+        const weights = importance ? Array.prototype.slice.call(importance, from, to) : undefined;
+        const step = searchStep(run, o, weights).step;
+        steps[row * groups + g] = step;
+        for (let k = from; k < to; k++) {
+          const nibble = codeOf(run[k - from], step, o);
+          packed[row * stride + (k >> 1)] |= k % 2 === 0 ? nibble : nibble << 4;
+        }
+      }
+    }
+    const type = stepType(size, o);
+    return {
+      qweight: ndarray('u8', [rows, stride], packed),
+      step: fromNumbers(type.dtype, type.shape, steps),
+    };
+  },
+  decode: ({ qweight, step }, size, o) => {
+    const { rows, columns } = size;
+    const groups = groupsOf(size, o);
+    const width = o.group === 0 ? columns : o.group;
+    const steps = toNumbers(step);
+    const levels = levelsOf(qweight, size, o);
+    const out = new Float64Array(rows * columns);
+    for (let i = 0; i < out.length; i++) {
+      const [row, k] = [Math.floor(i / columns), i % columns];
+      out[i] = levels[i] * steps[row * groups + Math.floor(k / width)];
+    }
+    return fromNumbers('f32', [rows, columns], out);
+  },
+  executionError: 0.02,
+});
+
+/** Sign and level index of the nearest level; ties go to the even mantissa, as in the paper. */
+function codeOf(value: number, step: number, { element }: Options): number {
+  const magnitudes = FP4_LEVELS[element];
+  const target = step === 0 ? 0 : Math.abs(value) / step;
+  let index = 0;
+  while (index < 7) {
+    const middle = (magnitudes[index] + magnitudes[index + 1]) / 2;
+    if (target < middle || (target === middle && index % 2 === 0)) break;
+    index++;
+  }
+  return index === 0 ? 0 : value < 0 ? index | 8 : index;
+}
+
+/** Clip ratios tried: the search range of the paper's scale, without its dependence on units. */
+const RATIOS = Array.from({ length: 37 }, (_, i) => 0.3 + i * 0.025);
+
+/** The step with the least squared error, weighted by `importance`, and that error. */
+export function searchStep(
+  run: Float64Array,
+  o: Pick<Options, 'element' | 'group' | 'accuracy'>,
+  importance?: readonly number[],
+): { step: number; error: number } {
+  const max = run.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
+  if (!Number.isFinite(max)) {
+    throw new AnyformerError('format/non-finite', {
+      what: 'a weight is not a finite number',
+      expected: 'finite weights',
+      found: String(max),
+    });
+  }
+  if (max === 0) return { step: 0, error: 0 };
+  const magnitudes = FP4_LEVELS[o.element];
+  let best = { step: 0, error: Number.POSITIVE_INFINITY };
+  for (const ratio of RATIOS) {
+    const wanted = (max * ratio) / magnitudes[7];
+    const step = o.group === 0 ? Math.fround(wanted) : fromHalf(toHalf(wanted));
+    if (step === 0) continue;
+    let error = 0;
+    for (let i = 0; i < run.length; i++) {
+      const miss = Math.abs(run[i]) - magnitudes[codeOf(run[i], step, o) & 7] * step;
+      error += miss * miss * (importance ? importance[i] : 1);
+    }
+    if (error < best.error) best = { step, error };
+  }
+  return best;
+}

@@ -1,0 +1,25 @@
+// Linear maps and embedding tables over whatever weight format stands at their scope.
+import type { Tensor } from '../tensor/index.js';
+import { matrixLookup, matrixProduct } from './formats/registry.js';
+import type { Scope } from './scope.js';
+
+/** x[..., in] @ W^T + b -> [..., out]. The activation that enters is tagged `<path>.input`. */
+export function linear(s: Scope, x: Tensor, out: number, { bias = false } = {}): Tensor {
+  return s.module('linear', () => {
+    const columns = fixedWidth(x);
+    const product = matrixProduct(s, s.tag('input', x), { rows: out, columns });
+    return bias ? product.add(s.parameter('bias', [out])) : product;
+  });
+}
+
+/** Rows of the table at the scope: ids[...] -> [..., width]. */
+export function embedding(s: Scope, ids: Tensor, vocabulary: number, width: number): Tensor {
+  return s.module('embedding', () => matrixLookup(s, ids, { rows: vocabulary, columns: width }));
+}
+
+/** The width of the last axis, which models need as a number. */
+export function fixedWidth(x: Tensor): number {
+  const width = x.size(-1);
+  if (typeof width === 'number') return width;
+  throw new TypeError(`the last axis of ${x} is symbolic`);
+}

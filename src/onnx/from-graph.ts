@@ -1,0 +1,274 @@
+// Writing a graph of tensors as an ONNX model, by the `lower` column of the op table. Inputs keep
+// their names; parameters that are not frozen become inputs `param:NAME`, next values of parameters
+// outputs `next:NAME`. Sizes that are symbolic are read from the inputs' shapes at run time.
+import {
+  AnyformerError,
+  type Dim,
+  type Emitter,
+  foldDim,
+  fromNumbers,
+  type Graph,
+  int,
+  type NDArray,
+  type Node,
+  type OnnxAttribute,
+  plainName,
+  type Shape,
+  type Tensor,
+  type ValueName,
+} from '../tensor/index.js';
+import { elementTypeNumber } from './element-type.js';
+import type { Initializer, OnnxDim, OnnxModel, OnnxNode, ValueInfo } from './model.js';
+
+/** Operator sets that the lowerings are written for. */
+export const OPSETS: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
+const IR_VERSION = 10;
+
+export const parameterInput = (name: string): string => `param:${name}`;
+export const nextOutput = (name: string): string => `next:${name}`;
+
+export type ToOnnxOptions = {
+  /** Values of parameters that become part of the model. */
+  frozen?: ReadonlyMap<string, Initializer>;
+  name?: string;
+  metadata?: Readonly<Record<string, string>>;
+};
+
+/** The ONNX model of a graph (see `simplify`, which callers run first). */
+export function toOnnx(graph: Graph, options: ToOnnxOptions = {}): OnnxModel {
+  const frozen = options.frozen ?? new Map();
+  const writer = new GraphWriter(graph, frozen);
+  const { nodes, outputs, inputs, initializers } = writer.write();
+  const used = new Set(nodes.map(({ domain }) => domain));
+  return {
+    irVersion: IR_VERSION,
+    opsets: Object.fromEntries(
+      Object.entries(OPSETS).filter(([domain]) => domain === '' || used.has(domain)),
+    ),
+    producer: { name: 'anyformer', version: '' },
+    metadata: { ...options.metadata },
+    graph: { name: options.name ?? 'anyformer', nodes, inputs, outputs, initializers },
+  };
+}
+
+const onnxShape = (shape: Shape): OnnxDim[] =>
+  shape.map((d) => (typeof d === 'number' ? d : d.key));
+
+const valueInfo = (name: string, { dtype, shape }: Tensor): ValueInfo => ({
+  name,
+  dtype,
+  shape: onnxShape(shape),
+});
+
+class GraphWriter {
+  readonly #graph: Graph;
+  readonly #frozen: ReadonlyMap<string, Initializer>;
+  readonly #nodes: OnnxNode[] = [];
+  readonly #initializers = new Map<string, Initializer>();
+  readonly #values = new Map<Tensor, ValueName>();
+  readonly #constants = new Map<string, ValueName>();
+  /** Which input's shape tells each named size. */
+  readonly #sizeSource = new Map<string, { value: ValueName; axis: number }>();
+  readonly #sizes = new Map<string, ValueName>();
+  #current: Node | undefined;
+  #counter = 0;
+
+  constructor(graph: Graph, frozen: ReadonlyMap<string, Initializer>) {
+    this.#graph = graph;
+    this.#frozen = frozen;
+  }
+
+  write() {
+    const inputs: ValueInfo[] = [];
+    const addInput = (name: ValueName, tensor: Tensor) => {
+      inputs.push(valueInfo(name, tensor));
+      this.#values.set(tensor, name);
+      tensor.shape.forEach((d, axis) => {
+        const size = plainName(d);
+        if (size !== undefined && !this.#sizeSource.has(size)) {
+          this.#sizeSource.set(size, { value: name, axis });
+        }
+      });
+    };
+    for (const [name, tensor] of this.#graph.inputs) addInput(name, tensor);
+    for (const [name, tensor] of this.#graph.parameters) {
+      const value = this.#frozen.get(name);
+      if (!value) addInput(parameterInput(name), tensor);
+      else {
+        this.#initializers.set(name, value);
+        this.#values.set(tensor, name);
+      }
+    }
+    const emitter = this.#emitter();
+    for (const node of this.#graph.nodes) this.#lower(node, emitter);
+    this.#current = undefined;
+    const outputs: ValueInfo[] = [];
+    const addOutput = (name: string, tensor: Tensor) => {
+      this.#push('Identity', [this.#valueOf(tensor)], [name], {}, '');
+      outputs.push(valueInfo(name, tensor));
+    };
+    for (const [name, tensor] of this.#graph.outputs) addOutput(name, tensor);
+    for (const [name, tensor] of this.#graph.updates) addOutput(nextOutput(name), tensor);
+    return {
+      nodes: this.#withoutIdentities(outputs),
+      inputs,
+      outputs,
+      initializers: this.#initializers,
+    };
+  }
+
+  /** Leaves are values already; two leaves of one name are one value. */
+  #lower(node: Node, emitter: Emitter): void {
+    const [out] = node.tensors;
+    if (node.row.name === 'input' || node.row.name === 'parameter') {
+      const { name } = node.attributes as { name: string };
+      const first = (node.row.name === 'input' ? this.#graph.inputs : this.#graph.parameters).get(
+        name,
+      );
+      if (first) this.#values.set(out, this.#valueOf(first));
+      return;
+    }
+    this.#current = node;
+    const values = node.inputs.map((x) => this.#valueOf(x));
+    const { attributes, inputs, outputs } = node;
+    const names = [node.row.lower(emitter, { attributes, inputs, outputs, values })].flat();
+    node.tensors.forEach((tensor, i) => this.#values.set(tensor, names[i]));
+  }
+
+  #valueOf(tensor: Tensor): ValueName {
+    const value = this.#values.get(tensor);
+    if (value === undefined) {
+      throw new AnyformerError('onnx/internal', {
+        what: `${tensor} was read before it was written`,
+      });
+    }
+    return value;
+  }
+
+  /**
+   * Gives each output's name to the value itself, so that no copy is made; an Identity stays only
+   * where one value is two outputs, or an input or a weight is an output.
+   */
+  #withoutIdentities(outputs: readonly ValueInfo[]): OnnxNode[] {
+    const named = new Set(outputs.map(({ name }) => name));
+    const produced = new Set(
+      this.#nodes.filter(({ op }) => op !== 'Identity').flatMap((node) => node.outputs),
+    );
+    const rename = new Map<ValueName, ValueName>();
+    const kept = this.#nodes.filter(({ op, inputs: [from], outputs: [to] }) => {
+      if (op !== 'Identity' || !named.has(to) || !produced.has(from) || rename.has(from))
+        return true;
+      rename.set(from, to);
+      return false;
+    });
+    const renamed = (name: ValueName) => rename.get(name) ?? name;
+    return kept.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(renamed),
+      outputs: node.outputs.map(renamed),
+    }));
+  }
+
+  #push(
+    op: string,
+    inputs: readonly ValueName[],
+    outputs: ValueName[],
+    attributes: Readonly<Record<string, OnnxAttribute>>,
+    domain: string,
+  ): void {
+    const path = this.#current?.path || 'graph';
+    this.#nodes.push({
+      op,
+      domain,
+      name: `${path}/${op}_${this.#counter++}`,
+      inputs: [...inputs],
+      outputs,
+      attributes: { ...attributes } as OnnxNode['attributes'],
+    });
+  }
+
+  #emitter(): Emitter {
+    const nodes: Emitter['nodes'] = (op, inputs, count, attributes = {}, domain = '') => {
+      const base = `%v${this.#counter}`;
+      const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? base : `${base}_${i}`));
+      this.#push(op, inputs, outputs, attributes, domain);
+      return outputs;
+    };
+    const node: Emitter['node'] = (op, inputs, attributes, domain) =>
+      nodes(op, inputs, 1, attributes, domain)[0];
+    const scalar: Emitter['scalar'] = (dtype, value) =>
+      this.#constant(
+        fromNumbers(dtype, [], [value]),
+        `${dtype} ${Object.is(value, -0) ? '-0' : value}`,
+      );
+    return {
+      node,
+      nodes,
+      scalar,
+      constant: (array) => this.#constant(array),
+      cast: (value, from, to) =>
+        from === to ? value : node('Cast', [value], { to: int(elementTypeNumber(to)) }),
+      sizes: (dims) => this.#sizeVector(dims, node),
+      size: (d) =>
+        typeof d === 'number'
+          ? scalar('i64', d)
+          : node('Reshape', [this.#sizeVector([d], node), this.#longs([])]),
+    };
+  }
+
+  #constant(array: NDArray, key?: string): ValueName {
+    const known = key === undefined ? undefined : this.#constants.get(key);
+    if (known !== undefined) return known;
+    const name = `%c${this.#counter++}`;
+    this.#initializers.set(name, array);
+    if (key !== undefined) this.#constants.set(key, name);
+    return name;
+  }
+
+  #longs(values: readonly number[]): ValueName {
+    return this.#constant(fromNumbers('i64', [values.length], values), `sizes ${values.join()}`);
+  }
+
+  /** A 1-D int64 value of sizes; symbolic ones are computed, and each polynomial only once. */
+  #sizeVector(dims: readonly Dim[], node: Emitter['node']): ValueName {
+    const numbers = dims.filter((d) => typeof d === 'number');
+    if (numbers.length === dims.length) return this.#longs(numbers);
+    const parts = dims.map((d) =>
+      typeof d === 'number' ? this.#longs([d]) : this.#sizeOf(d, node),
+    );
+    return parts.length === 1 ? parts[0] : node('Concat', parts, { axis: int(0) });
+  }
+
+  /** One size as int64[1]. Divisions are of sizes, which are not negative: truncation is floor. */
+  #sizeOf(d: Dim, node: Emitter['node']): ValueName {
+    const key = String(d);
+    const known = this.#sizes.get(key);
+    if (known !== undefined) return known;
+    const value = foldDim<ValueName>(d, {
+      constant: (n) => this.#longs([n]),
+      name: (name) => this.#namedSize(name, node),
+      add: (a, b) => node('Add', [a, b]),
+      mul: (a, b) => node('Mul', [a, b]),
+      floorDiv: (a, divisor) => node('Div', [a, this.#longs([divisor])]),
+    });
+    this.#sizes.set(key, value);
+    return value;
+  }
+
+  #namedSize(name: string, node: Emitter['node']): ValueName {
+    const known = this.#sizes.get(name);
+    if (known !== undefined) return known;
+    const source = this.#sizeSource.get(name);
+    if (!source) {
+      throw new AnyformerError('tensor/unbound', {
+        what: `nothing tells the size '${name}' at run time`,
+        expected: `an input with an axis of size ${name} alone`,
+        found: `inputs with ${[...this.#sizeSource.keys()].join(', ') || 'fixed sizes only'}`,
+      });
+    }
+    const { value, axis } = source;
+    const size = node('Shape', [value], { start: int(axis), end: int(axis + 1) });
+    this.#sizes.set(name, size);
+    return size;
+  }
+}
