@@ -10,8 +10,10 @@ export type Assessed = {
   readonly verdicts: readonly Verdict[];
   readonly onFront: boolean;
   readonly chosen: boolean;
-  /** Why it was not chosen; empty for the chosen one. A full stop is missing. */
+  /** Why it was not chosen, and who beats it; no full stop. Empty for the chosen one. */
   readonly why: string;
+  /** The first of it, for a narrow table. */
+  readonly short: string;
 };
 
 export type Assessment = Choice & {
@@ -34,16 +36,17 @@ export function assess(choice: Choice, axes: readonly string[] = FRONT_AXES): As
     axes.filter((axis) => original.metrics[axis] !== undefined),
   );
   const beaten = new Map(front.dominated.map((one) => [one.name, one]));
-  const rejected = new Map(recommendation.rejected.map(({ name, why }) => [name, why]));
+  const rejected = new Map(recommendation.rejected.map((one) => [one.name, one]));
   const rows = everyone.map((candidate): Assessed => {
     const dominated = beaten.get(candidate.name);
-    const why = rejected.get(candidate.name) ?? '';
+    const { why, short } = rejected.get(candidate.name) ?? { why: '', short: '' };
     return {
       candidate,
       verdicts: judge(budget, candidate.metrics, original.metrics),
       onFront: front.front.includes(candidate.name),
       chosen: candidate.name === recommendation.chosen,
       why: why !== '' && dominated ? `${why}; ${showDominated(dominated)}` : why,
+      short,
     };
   });
   return { ...choice, front, recommendation, rows };

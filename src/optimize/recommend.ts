@@ -11,12 +11,20 @@ import { judge, meets, showVerdict, type Verdict } from './judge.js';
 import { isQuality, METRICS, type Metrics, metricOf, ratioTo } from './metric.js';
 import { missed, type Nearest, nearestTo } from './nearest.js';
 
+export type Rejection = {
+  readonly name: string;
+  /** `misses the budget: latency 0.72x > 0.6x`. */
+  readonly why: string;
+  /** The same for a narrow table: `latency 0.72x > 0.6x`. */
+  readonly short: string;
+};
+
 export type Recommendation = {
   readonly chosen: string | undefined;
   /** Why this one, or why none: sentences. */
   readonly reasons: readonly string[];
   /** Everything else that was tried, the original included, in the order tried. */
-  readonly rejected: readonly { readonly name: string; readonly why: string }[];
+  readonly rejected: readonly Rejection[];
   /** Present when nothing meets the budget and something was measured. */
   readonly nearest: Nearest | undefined;
   /** The metrics in the order in which candidates were compared. */
@@ -54,10 +62,7 @@ export function recommend({ original, candidates, budget, prefer }: Choice): Rec
     reasons: reasonsFor(judged, able, order, original, lost),
     rejected: all
       .filter(({ candidate }) => candidate !== chosen)
-      .map((one) => ({
-        name: one.candidate.name,
-        why: one.meets ? beaten(one.candidate, chosen, original, lost) : shortOf(one),
-      })),
+      .map((one) => (one.meets ? beaten(one.candidate, chosen, original, lost) : shortOf(one))),
     nearest: undefined,
     order,
     line: `chosen: ${chosen.name}  ${headline(chosen, original.metrics)}`,
@@ -159,23 +164,34 @@ function beaten(
   chosen: Candidate,
   original: Candidate,
   lost: ReadonlyMap<string, string>,
-): string {
-  const metric = lost.get(candidate.name);
-  if (metric === undefined)
-    return `meets the budget; equal to ${chosen.name} within the measurement`;
+): Rejection {
+  const { name } = candidate;
+  const metric = lost.get(name);
+  if (metric === undefined) {
+    const why = `equal to ${chosen.name} within the measurement`;
+    return { name, why: `meets the budget; ${why}`, short: why };
+  }
   const mine = show(metric, candidate, original);
   const theirs = show(metric, chosen, original).slice(metric.length + 1);
-  return `meets the budget, but ${mine} against ${theirs} of ${chosen.name}`;
+  return {
+    name,
+    why: `meets the budget, but ${mine} against ${theirs} of ${chosen.name}`,
+    short: `meets it; ${mine} against ${theirs}`,
+  };
 }
 
-function shortOf({ candidate, verdicts }: Judged): string {
-  const { stage, note } = candidate;
-  if (stage === 'failed') return `failed: ${note ?? 'no reason was recorded'}`;
+function shortOf({ candidate, verdicts }: Judged): Rejection {
+  const { name, stage, note } = candidate;
+  if (stage === 'failed') {
+    const short = note ?? 'no reason was recorded';
+    return { name, why: `failed: ${short}`, short };
+  }
   const misses = missed(verdicts).map(showVerdict).join(', ');
   if (stage === 'screened') {
-    return `left after screening: ${note ?? (misses === '' ? 'others were ahead' : misses)}`;
+    const short = note ?? (misses === '' ? 'others were ahead' : misses);
+    return { name, why: `left after screening: ${short}`, short };
   }
-  return `misses the budget: ${misses}`;
+  return { name, why: `misses the budget: ${misses}`, short: misses };
 }
 
 function refuse(
@@ -218,7 +234,7 @@ function refuse(
   return {
     chosen: undefined,
     reasons,
-    rejected: all.map((one) => ({ name: one.candidate.name, why: shortOf(one) })),
+    rejected: all.map(shortOf),
     nearest: near,
     order,
     line: `nothing meets the budget: ${showBudget(budget)}; ${tail}`,

@@ -3,7 +3,7 @@
 // cut, then the names.
 import type { Assessed, Assessment } from './assess.js';
 import { showChain } from './candidate.js';
-import { formatRatio, formatValue } from './format.js';
+import { formatRatio, formatValue, listed } from './format.js';
 import { meets } from './judge.js';
 import { isQuality, METRICS, type Metric, ratioTo } from './metric.js';
 
@@ -38,7 +38,7 @@ export function renderTable(assessment: Assessment, options: { width?: number } 
     laidOut[laidOut.length - 1];
   shortenNames(chosen[0], width - widthOf(chosen));
   const room = width - widthOf(chosen) - GAP.length;
-  const reasons = assessment.rows.map(({ why }) => clean(why));
+  const reasons = assessment.rows.map(({ short }) => clean(short));
   const showReasons = room >= WHY_LEAST && reasons.some((why) => why !== '');
   if (showReasons) {
     chosen.push({ head: 'Why not', cells: reasons.map((why) => cut(why, room)), right: false });
@@ -124,7 +124,7 @@ function cut(text: string, width: number): string {
 const clean = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 
 function legend({ front, recommendation }: Assessment): string {
-  const marks = [`* nobody is better on ${front.axes.join(', ')}`];
+  const marks = [`* on the front: none is better on ${listed(front.axes)} together`];
   if (recommendation.chosen !== undefined) marks.unshift('> chosen');
   return `${marks.join('   ')}   x: multiple of the original`;
 }

@@ -14,11 +14,11 @@ import {
 import { encodeModel } from '../onnx/write.js';
 import {
   AnyformerError,
+  type Bindings,
   bindShapes,
   type Graph,
   type NDArray,
   simplify,
-  type Tensor,
   type TypedArray,
 } from '../tensor/index.js';
 import type { DeviceBuffer, FileBytes, ParameterValue } from './device.js';
@@ -34,6 +34,8 @@ export type Prepared = {
   double: boolean;
   /** Where files lie that are to be mapped; the model has no weights in memory then. */
   folder: string | undefined;
+  /** Named sizes that the parameters' shapes tell. */
+  bindings: Bindings;
   /** Parameters that stay outside, by name. */
   buffers: ReadonlyMap<string, DeviceBuffer>;
   /** Equal for programs that compute the same from the same frozen arrays. */
@@ -61,6 +63,7 @@ export async function prepare(
   host: CompileHost,
 ): Promise<Prepared> {
   const values = neededValues(original, parameters);
+  const bindings = bindShapes(original.parameters, values);
   const graph = simplify(original);
   checkUpdates(graph);
   const buffers = new Map<string, DeviceBuffer>();
@@ -91,10 +94,10 @@ export async function prepare(
   const identities = memory.map(({ array }) => identity(array.data));
   const key = `${await sha256(bytes)} ${folder ?? ''} ${stamps.join()} ${identities.join()}`;
   const double = graph.nodes.some((node) => node.outputs.some(({ dtype }) => dtype === 'f64'));
-  return { graph, double, model: bytes, memory, folder, buffers, key };
+  return { graph, double, model: bytes, memory, folder, bindings, buffers, key };
 }
 
-/** The values of the graph's parameters, of the right types; others are not looked at. */
+/** The values of the graph's parameters; others are not looked at. */
 function neededValues(
   graph: Graph,
   parameters: ReadonlyMap<string, ParameterValue>,
@@ -112,7 +115,6 @@ function neededValues(
     }
     values.set(name, value);
   }
-  bindShapes(graph.parameters as ReadonlyMap<string, Tensor>, values);
   return values;
 }
 

@@ -119,6 +119,7 @@ export function openDevice(connection: Connection, threads: number): Device {
       graph,
       simplified: prepared.graph,
       buffers: prepared.buffers,
+      bindings: prepared.bindings,
       session: shared.session,
       request: connection.request,
       bufferId,

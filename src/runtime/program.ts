@@ -32,6 +32,8 @@ export type ProgramParts = {
   /** As it was compiled: the inputs that the session takes. */
   simplified: Graph;
   buffers: ReadonlyMap<string, DeviceBuffer>;
+  /** Named sizes that the parameters' shapes tell. */
+  bindings: Bindings;
   session: Id;
   request(request: Request, transfer: Iterable<ArrayBuffer>, signal?: AbortSignal): Promise<Value>;
   /** The worker's name of a live buffer of this device; `label` is text for the error. */
@@ -53,7 +55,7 @@ export function openProgram(parts: ProgramParts): Program {
     if (!live) throw disposed('the program');
     signal?.throwIfAborted();
     const given = new Map(Object.entries(feeds));
-    const bindings = bindShapes(graph.parameters, buffers, bindShapes(graph.inputs, given));
+    const bindings = bindShapes(graph.inputs, given, parts.bindings);
     const outputs = planOutputs(bindings, into);
     const transfer = new Set<ArrayBuffer>();
     const fed = feedAll(given, transfer);

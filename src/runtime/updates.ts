@@ -42,7 +42,7 @@ function checkUpdate(
         if (!(inOrder && readsInPlace(reader, tensor))) throw refuse(name, reader, 'rewrites');
       } else if (!before.has(reader)) {
         throw refuse(name, reader, 'unordered');
-      } else if (reader.row.name === 'matmul' && mayFuse(reader, writer, users)) {
+      } else if (products.has(reader.row.name) && mayFuse(reader, writer, users)) {
         throw refuse(name, reader, 'fuses');
       }
     }
@@ -164,6 +164,9 @@ function mayFuse(from: Node, to: Node, users: ReadonlyMap<Tensor, readonly Node[
   }
   return false;
 }
+
+/** What runtimes fuse with the addition, scale or activation that follows. */
+const products = new Set(['matmul', 'conv']);
 
 type Fault = 'unordered' | 'rewrites' | 'fuses';
 

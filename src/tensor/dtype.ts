@@ -77,7 +77,7 @@ export function viewAs(dtype: DType, bytes: Uint8Array<ArrayBuffer>): TypedArray
       found: `${bytes.byteLength}`,
     });
   }
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return new array(aligned.buffer, aligned.byteOffset, bytes.byteLength / size);
 }
 

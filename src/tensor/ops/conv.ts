@@ -35,9 +35,14 @@ export function convAttributes(
 ): ConvAttributes {
   checkLayout(x);
   const kernel = spatial(weight.shape).map((size) => {
-    if (typeof size === 'number') return size;
-    reject('the size of a kernel is a number', 'a whole number >= 1', `${size}`);
+    if (typeof size !== 'number') {
+      reject('the size of a kernel is a number', 'a whole number >= 1', `${size}`);
+    }
+    return size;
   });
+  if (!Number.isSafeInteger(groups) || groups < 1) {
+    reject(`${groups} is not a number of groups`, 'a whole number >= 1', `${groups}`);
+  }
   if (kernel.length !== x.shape.length - 2) {
     const expected = `rank ${x.shape.length}`;
     reject('the weight has the rank of the tensor', expected, `rank ${weight.shape.length}`);

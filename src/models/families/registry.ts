@@ -1,0 +1,23 @@
+// Every model family, by the `model_type` of its config.json.
+import { AnyformerError, nearest } from '../../tensor/index.js';
+import type { Family } from '../family.js';
+import { llama } from './llama.js';
+import { useLite } from './use-lite.js';
+
+const all = [useLite, llama] as unknown as Family[];
+
+const byType: ReadonlyMap<string, Family> = new Map(
+  all.flatMap((family) => family.modelTypes.map((type) => [type, family] as const)),
+);
+
+export function familyOf(modelType: unknown, file = 'config.json'): Family {
+  const family = typeof modelType === 'string' ? byType.get(modelType) : undefined;
+  if (family) return family;
+  const name = typeof modelType === 'string' ? modelType : JSON.stringify(modelType);
+  throw new AnyformerError('models/unknown-family', {
+    what: `${file}: the model_type ${name === undefined ? 'is missing' : `'${name}' is not supported`}`,
+    expected: [...byType.keys()].join(', '),
+    found: name ?? 'nothing',
+    hint: name === undefined ? undefined : `nearest: ${nearest(name, byType.keys(), 1)[0]}`,
+  });
+}
