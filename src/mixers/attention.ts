@@ -4,38 +4,50 @@
 // Decoding: past keys [batch, kvHeads, headDim, capacity] (transposed: their product with a query
 // reads memory in order) and values [batch, kvHeads, capacity, headDim] are plain inputs. The scores
 // of past and new keys are joined before the softmax, and only the new rows come back: the cache is
-// never copied.
+// never copied. The mask covers capacity + new keys. Where it hides a place of the cache, the key may
+// be anything, the value anything finite: its weight is 0, and 0 x infinity is NaN.
 import { z } from 'zod';
 import { linear, type Rotary, rotaryTables, rotate, type Scope } from '../nn/index.js';
-import { concat, rearrange, type Tensor } from '../tensor/index.js';
+import { AnyformerError, concat, currentPath, rearrange, type Tensor } from '../tensor/index.js';
+import { maskScores } from './mask.js';
 import { type MixContext, tokenMixer } from './mixer.js';
 
-const options = z.strictObject({
-  heads: z.int().positive(),
-  kvHeads: z.int().positive().optional(),
-  headDim: z.int().positive(),
-  outWidth: z.int().positive(),
-  bias: z.boolean().default(false),
-  outBias: z.boolean().optional(),
-  /** Factor of the scores; 1 / sqrt(headDim) unless told. */
-  scale: z.number().positive().optional(),
-  rotary: z
-    .strictObject({
-      base: z.number().positive(),
-      width: z.int().positive(),
-      layout: z.enum(['halves', 'pairs']),
-    })
-    .optional(),
-  /** Tensor names: separate projections, or one fused `qkv`. */
-  names: z.union([
-    z.strictObject({ q: z.string(), k: z.string(), v: z.string(), o: z.string() }),
-    z.strictObject({ qkv: z.string(), o: z.string() }),
-  ]),
-});
+const kvHeadsOf = (o: { heads: number; kvHeads?: number | undefined }): number =>
+  o.kvHeads ?? o.heads;
+
+const options = z
+  .strictObject({
+    heads: z.int().positive(),
+    kvHeads: z.int().positive().optional(),
+    headDim: z.int().positive(),
+    outWidth: z.int().positive(),
+    bias: z.boolean().default(false),
+    outBias: z.boolean().optional(),
+    /** Factor of the scores; 1 / sqrt(headDim) unless told. */
+    scale: z.number().positive().optional(),
+    rotary: z
+      .strictObject({
+        base: z.number().positive(),
+        width: z.int().positive(),
+        layout: z.enum(['halves', 'pairs']),
+      })
+      .optional(),
+    /** Tensor names: separate projections, or one fused `qkv`. */
+    names: z.union([
+      z.strictObject({ q: z.string(), k: z.string(), v: z.string(), o: z.string() }),
+      z.strictObject({ qkv: z.string(), o: z.string() }),
+    ]),
+  })
+  .refine((o) => o.heads % kvHeadsOf(o) === 0, {
+    path: ['kvHeads'],
+    message: 'heads must be a multiple of kvHeads',
+  })
+  .refine((o) => !o.rotary || (o.rotary.width % 2 === 0 && o.rotary.width <= o.headDim), {
+    path: ['rotary', 'width'],
+    message: 'an even number up to headDim',
+  });
 export type AttentionOptions = z.input<typeof options>;
 type Options = z.output<typeof options>;
-
-const kvHeadsOf = (o: Options): number => o.kvHeads ?? o.heads;
 
 /** Projections of x[batch, seq, width]: q [batch, heads, seq, headDim], k and v with kvHeads. */
 function project(s: Scope, x: Tensor, o: Options): [q: Tensor, k: Tensor, v: Tensor] {
@@ -74,7 +86,13 @@ export const attention = tokenMixer<Options>({
 });
 
 function turned(q: Tensor, k: Tensor, rotary: Rotary, { positions }: MixContext): [Tensor, Tensor] {
-  if (!positions) throw new TypeError('rotary attention needs positions');
+  if (!positions) {
+    throw new AnyformerError('mixer/positions', {
+      what: `${currentPath() || 'attention'}: rotary attention needs positions`,
+      expected: 'positions i64[batch, seq] in the context',
+      found: 'none',
+    });
+  }
   const tables = rotaryTables(positions, rotary);
   return [rotate(q, tables, rotary), rotate(k, tables, rotary)];
 }
@@ -95,17 +113,21 @@ function attend(
   const ungroup = (y: Tensor) =>
     groups === 1 ? y : rearrange(y, 'b k (g n) d -> b (k g) n d', { g: groups, n: q.size(2) });
   const { mask, state } = context;
-  const masked = (scores: Tensor) => (mask ? mask.where(scores, Number.NEGATIVE_INFINITY) : scores);
-  if (!state) {
-    const scores = s.tag('scores', masked(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale))));
+  if (state) {
+    state.present.key = k.swap(-1, -2);
+    state.present.value = v;
+  }
+  if (!state?.past) {
+    const scores = s.tag(
+      'scores',
+      maskScores(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale)), mask),
+    );
     return weighted(s, scores, [v], groups);
   }
   const { key, value } = state.past;
-  state.present.key = k.swap(-1, -2);
-  state.present.value = v;
   const past = grouped.matmul(key).mul(scale);
   const now = grouped.matmul(k.swap(-1, -2)).mul(scale);
-  const scores = s.tag('scores', masked(concat([ungroup(past), ungroup(now)], -1)));
+  const scores = s.tag('scores', maskScores(concat([ungroup(past), ungroup(now)], -1), mask));
   return weighted(s, scores, [value, v], groups);
 }
 

@@ -15,8 +15,8 @@ export type MixContext = {
 
 /** Named tensors that a mixer keeps between steps, and those it adds to them. */
 export type MixState = {
-  /** Held by the caller, by name. */
-  past: Readonly<Record<string, Tensor>>;
+  /** Held by the caller, by name; absent before the first token. */
+  past?: Readonly<Record<string, Tensor>>;
   /** Filled by the mixer: the new rows, by name. */
   present: Record<string, Tensor>;
 };

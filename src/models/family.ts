@@ -34,12 +34,14 @@ export type DecoderInputs = {
   mask: Tensor;
   /** One a layer; absent in a pass over whole sequences without decoding. */
   states?: readonly MixState[];
+  /** Picks from hidden[batch, seq, width] the places that the head scores; all unless told. */
+  keep?: (hidden: Tensor) => Tensor;
 };
 
 /** Tokens in, scores of the next token out. */
 export type DecoderFamily<C> = Common<C> & {
   readonly kind: 'decoder';
-  /** Scores of the next token after each place: float32[batch, seq, vocabulary]. */
+  /** Scores of the next token after each place kept: float32[batch, seq, vocabulary]. */
   logits(s: Scope, config: C, inputs: DecoderInputs): Tensor;
   /** What decoding keeps for each layer. */
   states(config: C): readonly Readonly<Record<string, StateSpec>>[];

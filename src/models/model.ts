@@ -14,7 +14,7 @@ import {
 import type { WeightStore } from './checkpoint.js';
 import { checkConfig } from './config-file.js';
 import { familyOf } from './families/registry.js';
-import type { DecoderFamily, EncoderFamily, Family } from './family.js';
+import type { DecoderFamily, DecoderInputs, EncoderFamily, Family } from './family.js';
 import type { QualityRecord } from './quality.js';
 import type { TextTokenizer } from './tokenizer.js';
 
@@ -166,19 +166,28 @@ function decoderDeclarations(model: Model): Built {
 
 /**
  * A pass over whole sequences: input_ids: i64[batch, seq], attention_mask: i64[batch, seq] ->
- * logits: f32[batch, seq, vocabulary]. Positions count the tokens that stand.
+ * logits: f32[batch, seq, vocabulary].
  */
 export function fullDecoderProgram(model: Model): Built {
   if (!isDecoder(model)) throw wrongKind(model, 'decoder');
-  return buildProgram(model, (s) => {
-    const ids = input('input_ids', 'i64', ['batch', 'seq']);
-    const stands = input('attention_mask', 'i64', ['batch', 'seq']);
-    const positions = stands.cumsum(1).sub(1).maximum(0);
-    const order = stands.cumsum(1); // [batch, seq]
-    const causal = order.unsqueeze(1, 3).greaterEqual(order.unsqueeze(1, 2)); // [batch, 1, seq, seq]
-    const mask = causal.and(stands.greater(0).unsqueeze(1, 2));
-    return { logits: model.family.logits(s, model.config, { ids, positions, mask }) };
-  });
+  return buildProgram(model, (s) => ({
+    logits: model.family.logits(s, model.config, wholeSequences()),
+  }));
+}
+
+/**
+ * Inputs of a causal pass over whole sequences, from input_ids and attention_mask i64[batch, seq].
+ * Positions count the tokens that stand. Places without a token see everything: were all masked,
+ * their softmax would be NaN, and so would every sum that weighs it with 0.
+ */
+export function wholeSequences(): Pick<DecoderInputs, 'ids' | 'positions' | 'mask'> {
+  const ids = input('input_ids', 'i64', ['batch', 'seq']);
+  const attended = input('attention_mask', 'i64', ['batch', 'seq']);
+  const order = attended.cumsum(1); // [batch, seq]
+  const stands = attended.greater(0);
+  const causal = order.unsqueeze(1, 3).greaterEqual(order.unsqueeze(1, 2)); // [batch, 1, seq, seq]
+  const mask = causal.and(stands.unsqueeze(1, 2)).or(stands.not().unsqueeze(1, 3));
+  return { ids, positions: order.sub(1).maximum(0), mask };
 }
 
 /** Total bytes of the tensors that the model stores. */

@@ -23,7 +23,9 @@ export function createTokenizer(files: TokenizerFiles, file = 'tokenizer.json'):
     files,
     encode: (text) => tokenizer.encode(text).ids,
     decode: (ids, { skipSpecialTokens = true } = {}) =>
-      tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens }),
+      ids.length === 0
+        ? ''
+        : tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens }),
   };
 }
 

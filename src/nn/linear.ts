@@ -1,5 +1,5 @@
 // Linear maps and embedding tables over whatever weight format stands at their scope.
-import type { Tensor } from '../tensor/index.js';
+import { AnyformerError, currentPath, type Tensor } from '../tensor/index.js';
 import { matrixLookup, matrixProduct } from './formats/registry.js';
 import type { Scope } from './scope.js';
 
@@ -21,5 +21,9 @@ export function embedding(s: Scope, ids: Tensor, vocabulary: number, width: numb
 export function fixedWidth(x: Tensor): number {
   const width = x.size(-1);
   if (typeof width === 'number') return width;
-  throw new TypeError(`the last axis of ${x} is symbolic`);
+  throw new AnyformerError('nn/width', {
+    what: `${currentPath() || 'the model'}: the width of the activations must be known`,
+    expected: 'a number as the last axis',
+    found: String(x),
+  });
 }

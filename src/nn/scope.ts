@@ -4,9 +4,11 @@
 import {
   AnyformerError,
   type DType,
+  isFloat,
   type NDArray,
   parameter,
   showShape,
+  showType,
   Tensor,
   within,
 } from '../tensor/index.js';
@@ -103,8 +105,8 @@ export class Scope {
   }
 
   /**
-   * A parameter of the graph, stored in the checkpoint under its name. Floats stored narrower (f16,
-   * bf16) widen at load.
+   * A parameter of the graph, stored in the checkpoint under its name. Floats stored in another width
+   * (f16, bf16) are converted at load.
    */
   parameter(
     suffix: string,
@@ -122,11 +124,11 @@ export class Scope {
     const name = this.name(suffix);
     const declared = { name, dtype, shape, init };
     const before = this.#registry.stored.get(name);
-    if (before && showShape(before.shape) !== showShape(shape)) {
+    if (before && showType(before) !== showType(declared)) {
       throw new AnyformerError('nn/shape', {
-        what: `the model uses '${name}' in two shapes`,
-        expected: showShape(before.shape),
-        found: showShape(shape),
+        what: `the model uses '${name}' in two shapes or types`,
+        expected: showType(before),
+        found: showType(declared),
       });
     }
     this.#registry.stored.set(name, declared);
@@ -142,15 +144,15 @@ export class Scope {
       if (!source.strict) return undefined;
       return new AnyformerError('nn/missing', {
         what: `the checkpoint has no tensor '${name}'`,
-        expected: `${dtype}${showShape(shape)}`,
+        expected: showType({ dtype, shape }),
         found: 'nothing',
       });
     }
     if (showShape(found.shape) === showShape(shape) && fits(found.dtype, dtype)) return undefined;
     return new AnyformerError('nn/shape', {
       what: `the tensor '${name}' of the checkpoint does not fit the model`,
-      expected: `${dtype}${showShape(shape)}`,
-      found: `${found.dtype}${showShape(found.shape)}`,
+      expected: showType({ dtype, shape }),
+      found: showType(found),
       hint: 'check that config.json belongs to these weights',
     });
   }
@@ -203,6 +205,5 @@ export class Scope {
   }
 }
 
-const widens = new Set(['f64', 'f32', 'f16', 'bf16']);
 const fits = (stored: DType, wanted: DType): boolean =>
-  stored === wanted || (widens.has(stored) && widens.has(wanted));
+  stored === wanted || (isFloat(stored) && isFloat(wanted));

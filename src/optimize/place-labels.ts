@@ -1,5 +1,6 @@
-// Labels beside points so that none covers a point or another label: greedy, in the order given, each
-// at the first of eight places that is free; a label that fits nowhere is left out. Pixels, y down.
+// Labels beside points so that none covers a point or another label, and none is nearer to another
+// point than to its own: greedy, in the order given, each at the first of eight places that is free, of
+// lines too if one is; a label that fits nowhere is left out. Pixels, y down.
 
 export type LabelPoint = {
   readonly x: number;
@@ -7,7 +8,10 @@ export type LabelPoint = {
   readonly radius: number;
   /** Empty: an obstacle only. */
   readonly text: string;
+  readonly bold?: boolean;
 };
+
+export type Line = readonly [x1: number, y1: number, x2: number, y2: number];
 
 export type Label = {
   readonly text: string;
@@ -18,11 +22,16 @@ export type Label = {
 
 type Box = { left: number; top: number; right: number; bottom: number };
 
-const CHARACTER = 6.3;
+const CHARACTER = 6.2;
+const BOLD = 7.1;
 const HEIGHT = 13;
 
 /** Places for the texts of `points`, most important first, inside a plot of the given bounds. */
-export function placeLabels(points: readonly LabelPoint[], bounds: Box): Label[] {
+export function placeLabels(
+  points: readonly LabelPoint[],
+  bounds: Box,
+  lines: readonly Line[] = [],
+): Label[] {
   const taken: Box[] = points.map(({ x, y, radius }) => ({
     left: x - radius - 1,
     right: x + radius + 1,
@@ -32,19 +41,23 @@ export function placeLabels(points: readonly LabelPoint[], bounds: Box): Label[]
   const labels: Label[] = [];
   for (const point of points) {
     if (point.text === '') continue;
-    const width = [...point.text].length * CHARACTER;
-    for (const [dx, dy] of placesAround(point.radius + 5, width)) {
-      const box = {
+    const width = [...point.text].length * (point.bold ? BOLD : CHARACTER);
+    const free = placesAround(point.radius + 5, width)
+      .map(([dx, dy]) => ({
         left: point.x + dx,
         right: point.x + dx + width,
         top: point.y + dy - HEIGHT / 2,
         bottom: point.y + dy + HEIGHT / 2,
-      };
-      if (!inside(box, bounds) || taken.some((other) => overlap(box, other))) continue;
-      taken.push(box);
-      labels.push({ text: point.text, x: box.left, y: point.y + dy });
-      break;
-    }
+      }))
+      .filter((box) => inside(box, bounds) && !taken.some((other) => overlap(box, other)))
+      .filter((box) => {
+        const own = distance(box, point);
+        return !points.some((other) => other !== point && distance(box, other) < own);
+      });
+    const place = free.find((box) => !lines.some((line) => crosses(line, box))) ?? free[0];
+    if (place === undefined) continue;
+    taken.push(place);
+    labels.push({ text: point.text, x: place.left, y: place.top + HEIGHT / 2 });
   }
   return labels;
 }
@@ -64,6 +77,11 @@ function placesAround(gap: number, width: number): [number, number][] {
   ];
 }
 
+/** From the edge of the point to the box. */
+const distance = (box: Box, { x, y, radius }: LabelPoint): number =>
+  Math.hypot(Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom)) -
+  radius;
+
 const overlap = (a: Box, b: Box): boolean =>
   a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
@@ -72,3 +90,20 @@ const inside = (box: Box, bounds: Box): boolean =>
   box.right <= bounds.right &&
   box.top >= bounds.top &&
   box.bottom <= bounds.bottom;
+
+/** Whether the segment passes through the box: its part inside all four sides is not empty. */
+function crosses([x1, y1, x2, y2]: Line, box: Box): boolean {
+  let [from, to] = [0, 1];
+  const sides = [
+    [x1 - x2, x1 - box.left],
+    [x2 - x1, box.right - x1],
+    [y1 - y2, y1 - box.top],
+    [y2 - y1, box.bottom - y1],
+  ];
+  for (const [step, room] of sides) {
+    if (step === 0 && room < 0) return false;
+    if (step < 0) from = Math.max(from, room / step);
+    if (step > 0) to = Math.min(to, room / step);
+  }
+  return from <= to;
+}

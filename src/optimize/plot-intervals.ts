@@ -35,9 +35,9 @@ export function intervals(canvas: Canvas, assessment: Assessment, metric: string
     `${row.title} of every confirmed candidate, with 95 % intervals`,
     data.map(({ tip }) => tip.replace('\n', ': ')).join('; '),
     {
-      width: 500,
+      width: 440,
       height: 62 + ROW * data.length,
-      marginLeft: 146,
+      marginLeft: 132,
       marginRight: 24,
       marginTop: 22,
       marginBottom: 40,
@@ -51,7 +51,7 @@ export function intervals(canvas: Canvas, assessment: Assessment, metric: string
       },
       y: {
         domain: data.map(({ name }) => name),
-        tickFormat: (name: string) => shortened(name, 22),
+        tickFormat: (name: string) => shortened(name, 20),
         label: null,
         tickSize: 0,
       },

@@ -5,13 +5,13 @@ import { formatRatio, formatShare } from './format.js';
 import type { Html } from './html.js';
 import { metricOf, ratioTo } from './metric.js';
 import { paretoFront } from './pareto.js';
-import { type LabelPoint, placeLabels } from './place-labels.js';
+import { type LabelPoint, type Line, placeLabels } from './place-labels.js';
 import { asIs, type Canvas, shortened } from './plot-canvas.js';
 import { kindOf, LOOK, limitsOn, tightest } from './plot-look.js';
 
 const FRAME = {
-  width: 500,
-  height: 350,
+  width: 440,
+  height: 330,
   marginLeft: 46,
   marginRight: 16,
   marginTop: 28,
@@ -39,21 +39,32 @@ export function scatter(
     .map((point) => ({ ...point, y: Math.max(point.value, yLow), below: point.value < yLow }))
     .sort((a, b) => a.rank - b.rank);
 
+  const front = points.filter(({ onFront }) => onFront).sort((a, b) => a.x - b.x);
+  const toX = (x: number) => FRAME.marginLeft + (x / xHigh) * INNER_WIDTH;
+  const toY = (y: number) => FRAME.marginTop + ((yHigh - y) / (yHigh - yLow)) * INNER_HEIGHT;
+  const bounds = {
+    left: FRAME.marginLeft,
+    right: FRAME.width,
+    top: 0,
+    bottom: FRAME.height - FRAME.marginBottom - 14,
+  };
+  const lines: Line[] = front
+    .slice(1)
+    .map((point, i) => [toX(front[i].x), toY(front[i].y), toX(point.x), toY(point.y)]);
+  if (xLimit) lines.push([toX(xLimit.at), 0, toX(xLimit.at), FRAME.height]);
+  if (yLimit) lines.push([0, toY(yLimit.at), FRAME.width, toY(yLimit.at)]);
   const labels = placeLabels(
     points.map(
       (point): LabelPoint => ({
-        x: FRAME.marginLeft + (point.x / xHigh) * INNER_WIDTH,
-        y: FRAME.marginTop + ((yHigh - point.y) / (yHigh - yLow)) * INNER_HEIGHT,
+        x: toX(point.x),
+        y: toY(point.y),
         radius: point.radius,
         text: point.kind === 'screened' || point.below ? '' : shortened(point.name, 26),
+        bold: point.rank === 0,
       }),
     ),
-    {
-      left: FRAME.marginLeft,
-      right: FRAME.width,
-      top: 0,
-      bottom: FRAME.height - FRAME.marginBottom - 14,
-    },
+    bounds,
+    lines,
   ).map(({ text, x, y }) => ({
     text,
     x: ((x - FRAME.marginLeft) / INNER_WIDTH) * xHigh,
@@ -70,18 +81,17 @@ export function scatter(
     );
 
   type Point = (typeof points)[number];
-  const dots = (below: boolean) =>
-    Plot.dot(points.filter((point) => point.below === below).toReversed(), {
-      ...{ x: 'x', y: 'y', r: 'radius', title: 'tip', strokeWidth: 1.5 },
+  // Below the axis: an arrowhead at its foot.
+  const shapeOf = ({ below, kind }: Point) =>
+    below ? 'triangle' : kind === 'original' ? 'diamond' : 'circle';
+  const dots = (['triangle', 'circle', 'diamond'] as const).map((symbol) =>
+    Plot.dot(points.filter((point) => shapeOf(point) === symbol).toReversed(), {
+      ...{ x: 'x', y: 'y', r: 'radius', title: 'tip', strokeWidth: 1.5, symbol },
       fill: asIs<Point>((point) => point.fill),
       stroke: asIs<Point>((point) => point.stroke),
-      // Below the axis: an arrowhead at its foot.
-      symbol: asIs<Point>(({ kind }) =>
-        below ? 'triangle' : kind === 'original' ? 'diamond' : 'circle',
-      ),
-      rotate: below ? 180 : 0,
-    });
-  const front = points.filter(({ onFront }) => onFront).sort((a, b) => a.x - b.x);
+      rotate: symbol === 'triangle' ? 180 : 0,
+    }),
+  );
   const zone = { x1: 0, x2: xLimit?.at ?? xHigh, y1: yLimit?.at ?? yLow, y2: yHigh };
   const dashed = { stroke: 'var(--limit)', strokeDasharray: '4 3' };
   const note = { text: 'text', fill: 'var(--limit)' };
@@ -120,8 +130,7 @@ export function scatter(
           ...{ ...note, x: xHigh, y: 'at', dx: -2, dy: 9, textAnchor: 'end' },
         }),
         Plot.line(front, { x: 'x', y: 'y', stroke: 'var(--front)', strokeOpacity: 0.55 }),
-        dots(true),
-        dots(false),
+        ...dots,
         labelMark(false, 'var(--soft)'),
         labelMark(true, LOOK[points[0]?.kind ?? 'chosen'].fill),
       ],

@@ -17,7 +17,7 @@ export function stacked(
   names: { before: string; after: string },
 ): Html {
   const { Plot } = canvas;
-  const show = what === 'bytes' ? formatBytes : formatCount;
+  const show = what === 'bytes' ? formatBytes : (count: number) => `${formatCount(count)}FLOP`;
   const total = { before: 0, after: 0 };
   const bars = SIDES.flatMap((side) =>
     shares.map((share, i) => {
@@ -37,7 +37,7 @@ export function stacked(
     `${what === 'bytes' ? 'Bytes' : 'FLOPs'} by module, ${names.before} and ${names.after}`,
     bars.map(({ tip }) => tip).join('; '),
     {
-      width: 500,
+      width: 440,
       height: 136,
       marginLeft: 2,
       marginRight: 2,

@@ -5,6 +5,7 @@ export { checkName } from './names.js';
 export { writeFolder } from './node-folder.js';
 export { machine, parallelism, peakResidentBytes, residentBytes } from './node-machine.js';
 export { safeName } from './node-names.js';
+export { packageFolder } from './node-packages.js';
 export {
   exists,
   fileBytes,

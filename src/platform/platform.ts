@@ -135,6 +135,9 @@ export type Platform = {
   sha256(bytes: Uint8Array): Promise<string>;
   hashFile(path: string, options?: { signal?: AbortSignal | undefined }): Promise<Written>;
 
+  /** The folder of an installed npm package; undefined where there is none, as in a page. */
+  packageFolder(name: string): string | undefined;
+
   machine(): Promise<MachineFacts>;
   parallelism(): number;
   /** Memory of this process that is in RAM now, and the most it has been, in bytes. */

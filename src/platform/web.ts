@@ -229,3 +229,5 @@ export const writeFolder = async (
 ): Promise<WrittenFile[]> => unsupported('write a folder');
 export const residentBytes = (): number => unsupported('read its memory use');
 export const peakResidentBytes = (): number => unsupported('read its memory use');
+
+export const packageFolder = (_name: string): string | undefined => undefined;

@@ -34,6 +34,16 @@ const atomKey = (atom: Atom): string =>
 
 const termKey = (term: Term): string => term.atoms.map(atomKey).join('*');
 
+/** A monomial order (by degree, then by the atoms one after another), which long division needs. */
+function byOrder(a: Term, b: Term): number {
+  if (a.atoms.length !== b.atoms.length) return b.atoms.length - a.atoms.length;
+  for (const [i, atom] of a.atoms.entries()) {
+    const [x, y] = [atomKey(atom), atomKey(b.atoms[i])];
+    if (x !== y) return x < y ? -1 : 1;
+  }
+  return 0;
+}
+
 function normal(terms: Iterable<Term>): Dim {
   const sums = new Map<string, Term>();
   for (const term of terms) {
@@ -42,9 +52,7 @@ function normal(terms: Iterable<Term>): Dim {
     const before = sums.get(key)?.coefficient ?? 0;
     sums.set(key, { coefficient: before + term.coefficient, atoms });
   }
-  const kept = [...sums.values()]
-    .filter((term) => term.coefficient !== 0)
-    .sort((a, b) => b.atoms.length - a.atoms.length || (termKey(a) < termKey(b) ? -1 : 1));
+  const kept = [...sums.values()].filter((term) => term.coefficient !== 0).sort(byOrder);
   if (kept.length === 0) return 0;
   if (kept.length === 1 && kept[0].atoms.length === 0) return kept[0].coefficient;
   const key = kept

@@ -404,7 +404,7 @@ export function constant(value: NDArray): Tensor {
 export function scalar(dtype: DType, value: number): Tensor {
   if (!holds(dtype, value)) {
     const expected = `a value that ${dtype} holds exactly`;
-    reject(`${value} is not a ${dtype}`, expected, String(value), 'cast the tensor to f32');
+    reject(`${dtype} does not hold ${value}`, expected, String(value), 'cast the tensor to f32');
   }
   return constant(fromNumbers(dtype, [], [value]));
 }

@@ -1,8 +1,13 @@
 // A made-up run of the advisor on a small text encoder, for tests of the table and the report: no
 // number here was measured. Values are shaped like real ones: timings with intervals, a failed and
 // two screened candidates, near ties, a name and a note with characters that HTML must escape.
+
+import { assess } from '../../src/optimize/assess.js';
+import type { ModuleCost } from '../../src/optimize/breakdown.js';
+import { parseBudget } from '../../src/optimize/budget.js';
 import type { Candidate, PassStep } from '../../src/optimize/candidate.js';
 import type { Measured, Metrics } from '../../src/optimize/metric.js';
+import type { ReportData } from '../../src/optimize/report.js';
 
 const BASE = { size: 27.9e6, latency: 11.9e-3, throughput: 412, memory: 188e6 };
 
@@ -135,3 +140,56 @@ export const candidates: Candidate[] = [
     note: 'no kernel for <2-bit> weights & 24-wide blocks',
   },
 ];
+
+const widths = { attention: 1.05e6, mlp: 2.05e6 };
+
+/** Modules of a two-block encoder; `shrink` scales the bytes of matrices, `work` their FLOPs. */
+function modulesOf(shrink: number, work: number): ModuleCost[] {
+  const blocks = [0, 1].flatMap((block) =>
+    Object.entries(widths).flatMap(([name, parameters]) => [
+      {
+        path: `blocks.${block}.${name}.in`,
+        bytes: 4 * parameters * 0.55 * (block + 1) * 0.5 * shrink,
+        flops: 2 * parameters * 24 * work,
+      },
+      {
+        path: `blocks.${block}.${name}.out`,
+        bytes: 4 * parameters * 0.45 * (block + 1) * 0.5 * shrink,
+        flops: 2 * parameters * 20 * work,
+      },
+    ]),
+  );
+  return [
+    { path: 'embedding.tokens', bytes: 8002 * 256 * 4 * shrink, flops: 0 },
+    ...blocks,
+    { path: 'blocks.0.norm', bytes: 2048, flops: 36e3 },
+    { path: 'blocks.1.norm', bytes: 4096, flops: 72e3 },
+    { path: 'pool.dense', bytes: 512 * 513 * 4 * shrink, flops: 524e3 },
+  ];
+}
+
+export const reportData = (budget: string): ReportData => ({
+  model: 'use-lite',
+  assessment: assess({ original, candidates, budget: parseBudget(budget) }),
+  command: `anyformer optimize use-lite --data spam.tsv --budget "${budget}" --seed 7`,
+  created: '2026-11-20T14:05:31.000Z',
+  machine: {
+    cpu: 'Example CPU @ 2.80GHz',
+    cores: 2,
+    threads: 2,
+    memoryBytes: 8.1e9,
+    platform: 'linux-x64',
+    runtime: 'node 20.20.2',
+    loadBefore: [0.42, 0.31, 0.2],
+    loadAfter: [1.93, 0.88, 0.41],
+    versions: { anyformer: '0.1.0', 'onnxruntime-node': '1.30.0' },
+  },
+  method: [
+    'Every candidate was built and screened on 64 lines; those within reach of the budget were confirmed on 1,000 held-out lines.',
+    'Latency: 15 interleaved rounds of one 24-token line, each sample at least 5 ms long; ratios are medians over rounds of candidate / original, with order-statistic 95 % intervals.',
+  ],
+  quality: [
+    'Embeddings of 1,000 held-out lines of spam.tsv against those of the original; a logistic probe trained on 600 others.',
+  ],
+  modules: { before: modulesOf(1, 1), after: modulesOf(0.231, 0.77) },
+});

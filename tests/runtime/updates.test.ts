@@ -125,7 +125,11 @@ describe('updates in place', () => {
       }
       await using program = await device.compile(g, { parameters });
       await program.run();
-      const given = g.parameters.has('q') ? { p: value, q: other } : { p: value };
+      const given = new Map([
+        ['p', value],
+        ['q', other],
+      ]);
+      if (!g.parameters.has('q')) given.delete('q');
       const expected = interpret(g, {}, given).updates.get('p');
       if (expected) expectClose(await buffer.read(), expected, 1e-5);
     });

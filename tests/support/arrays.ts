@@ -1,6 +1,12 @@
 // Small arrays for tests: seeded numbers, element access by coordinates, comparison.
 import { expect } from 'vitest';
-import { type DType, fromNumbers, isFloat, type NDArray, toNumbers } from '../../src/tensor/index.js';
+import {
+  type DType,
+  fromNumbers,
+  isFloat,
+  type NDArray,
+  toNumbers,
+} from '../../src/tensor/index.js';
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
@@ -33,6 +39,9 @@ export const i64 = (shape: readonly number[], values: readonly number[]): NDArra
   fromNumbers('i64', shape, values);
 export const bools = (shape: readonly number[], values: readonly number[]): NDArray =>
   fromNumbers('bool', shape, values);
+
+/** The raw elements, as a list. */
+export const elements = ({ data }: NDArray): (number | bigint)[] => [...data];
 
 /** Reads elements by coordinates: Horner's rule, independent of the library's strides. */
 export function reader(array: NDArray): (...at: readonly number[]) => number {
@@ -67,7 +76,9 @@ export function expectClose(
   expect(actual.length, `${what}: count`).toBe(expected.length);
   for (let i = 0; i < expected.length; i++) {
     const [a, b] = [actual[i], expected[i]];
-    const close = Object.is(a, b) || a === b || Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b));
-    if (!close) expect.fail(`${what}: element ${i} is ${a}, expected ${b} (tolerance ${tolerance})`);
+    const close =
+      Object.is(a, b) || a === b || Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(b));
+    if (!close)
+      expect.fail(`${what}: element ${i} is ${a}, expected ${b} (tolerance ${tolerance})`);
   }
 }

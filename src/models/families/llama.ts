@@ -22,6 +22,10 @@ const config = z
     rms_norm_eps: z.number().positive().default(1e-6),
     rope_theta: z.number().positive().default(10000),
     rope_scaling: z.null().optional(),
+    /** Where newer files keep the base; scaled positions are refused, not ignored. */
+    rope_parameters: z
+      .object({ rope_type: z.literal('default').optional(), rope_theta: z.number().positive() })
+      .nullish(),
     attention_bias: z.boolean().default(false),
     mlp_bias: z.boolean().default(false),
     tie_word_embeddings: z.boolean().default(false),
@@ -31,8 +35,24 @@ const config = z
   .refine((c) => c.num_attention_heads % (c.num_key_value_heads ?? c.num_attention_heads) === 0, {
     path: ['num_key_value_heads'],
     message: 'num_attention_heads must be a multiple of num_key_value_heads',
+  })
+  .refine((c) => c.head_dim !== undefined || c.hidden_size % c.num_attention_heads === 0, {
+    path: ['hidden_size'],
+    message: 'a multiple of num_attention_heads, or a head_dim beside it',
+  })
+  .refine((c) => headWidth(c) % 2 === 0, {
+    path: ['head_dim'],
+    message: 'an even width of heads, whose features rotate in pairs',
   });
 export type LlamaConfig = z.output<typeof config>;
+
+function headWidth(c: {
+  head_dim?: number | undefined;
+  hidden_size: number;
+  num_attention_heads: number;
+}): number {
+  return c.head_dim ?? c.hidden_size / c.num_attention_heads;
+}
 
 const names = {
   mixerNorm: 'input_layernorm',
@@ -42,14 +62,18 @@ const names = {
 };
 
 function attentionOptions(c: LlamaConfig) {
-  const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
+  const headDim = headWidth(c);
   const o: AttentionOptions = {
     heads: c.num_attention_heads,
     kvHeads: c.num_key_value_heads ?? c.num_attention_heads,
     headDim,
     outWidth: c.hidden_size,
     bias: c.attention_bias,
-    rotary: { base: c.rope_theta, width: headDim, layout: 'halves' },
+    rotary: {
+      base: c.rope_parameters?.rope_theta ?? c.rope_theta,
+      width: headDim,
+      layout: 'halves',
+    },
     names: { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' },
   };
   return attention.options.parse(o);
@@ -61,7 +85,7 @@ export const llama = decoderFamily<LlamaConfig>({
   config,
   vocabulary: (c) => c.vocab_size,
   context: (c) => c.max_position_embeddings,
-  logits: (root, c, { ids, positions, mask, states }) => {
+  logits: (root, c, { ids, positions, mask, states, keep }) => {
     const s = root.at('model');
     const options = attentionOptions(c);
     let x = embedding(s.at('embed_tokens'), ids, c.vocab_size, c.hidden_size);
@@ -79,7 +103,7 @@ export const llama = decoderFamily<LlamaConfig>({
         names,
       });
     }
-    const last = rmsNorm({ eps: c.rms_norm_eps })(s.at('norm'), x);
+    const last = rmsNorm({ eps: c.rms_norm_eps })(s.at('norm'), keep ? keep(x) : x);
     const head = c.tie_word_embeddings ? s.at('embed_tokens') : root.at('lm_head');
     const size = { rows: c.vocab_size, columns: c.hidden_size };
     return head.module('head', () => matrixProduct(head, last, size));

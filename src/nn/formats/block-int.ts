@@ -16,6 +16,7 @@ import {
   unpackNBits,
 } from '../../tensor/index.js';
 import type { Scope } from '../scope.js';
+import { featureWeights, halfStep, largest, leastError, matrixValues } from './encoding.js';
 import { defineFormat, type MatrixSize, type StoredTensors } from './format.js';
 import { lookupPacked, packCodes, packedShape } from './packed.js';
 
@@ -72,10 +73,10 @@ export const blockInt = defineFormat<Options>({
     const { codes, scales } = tensors(s, size, o);
     return lookupPacked(codes, scales, ids, size, o);
   },
-  encode: (matrix, o, { importance } = {}): StoredTensors => {
-    const [rows, columns] = matrix.shape;
-    const size = { rows, columns };
-    const values = toNumbers(matrix);
+  encode: (matrix, o, encoding = {}): StoredTensors => {
+    const { values, size } = matrixValues(matrix);
+    const { rows, columns } = size;
+    const weights = featureWeights(encoding, columns);
     const codes = new Int8Array(rows * columns);
     const blocks = Math.ceil(columns / o.block);
     const scales = new Float64Array(rows * blocks);
@@ -84,8 +85,10 @@ export const blockInt = defineFormat<Options>({
         const k = b * o.block;
         const end = Math.min(columns, k + o.block);
         const run = values.subarray(row * columns + k, row * columns + end);
-        const weights = importance ? Array.prototype.slice.call(importance, k, end) : undefined;
-        const scale = o.scale === 'pow2' ? shiftOf(run, o.bits) : scaleOf(run, o.bits, weights);
+        const scale =
+          o.scale === 'pow2'
+            ? shiftOf(run, o.bits)
+            : stepOf(run, o.bits, weights?.subarray(k, end));
         scales[row * blocks + b] = scale;
         const step = o.scale === 'pow2' ? 2 ** -scale : scale;
         for (let i = 0; i < run.length; i++)
@@ -104,7 +107,7 @@ export const blockInt = defineFormat<Options>({
     const values = unpackNBits(stored.qweight, scales, { ...size, ...o });
     return fromNumbers('f32', [rows, columns], values);
   },
-  executionError: 0.02,
+  executionError: ({ accuracy }) => (accuracy === 4 ? 0.02 : 1e-5),
 });
 
 const code = (value: number, step: number, bits: number): number => {
@@ -118,64 +121,39 @@ const code = (value: number, step: number, bits: number): number => {
  * 2^-119 count as zero, so that 2^-s stays a normal float32.
  */
 function shiftOf(run: Float64Array, bits: number): number {
-  const max = run.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
+  const max = largest(run);
   if (max === 0) return 0;
-  const s = Math.floor(Math.log2((2 ** (bits - 1) - 1) / max));
-  if (s < -127) {
+  if (max >= 2 ** 126) {
     throw new AnyformerError('format/range', {
       what: 'a weight is too large for a power-of-two scale',
       expected: 'magnitudes below 2^126',
       found: String(max),
     });
   }
-  return Math.min(s, 126);
+  return Math.min(126, Math.floor(Math.log2((2 ** (bits - 1) - 1) / max)));
 }
 
-/** Steps tried for 4-bit blocks, as parts of the range that clips nothing. */
-const RATIOS = Array.from({ length: 16 }, (_, i) => 1.05 - i * 0.03);
+/** Steps tried for 4-bit blocks, as parts of the one that puts the extreme value at an end. */
+const RATIOS = Array.from({ length: 16 }, (_, i) => (106 - 3 * i) / 100);
 
 /**
- * The step of a block. 8 bits: the largest magnitude at code 127. 4 bits: of the steps that put the
- * extreme value (with its sign, at -8) or a part of it at the end of the range, the one with the
- * least squared error, weighted by `importance`.
+ * The step of a block, as float16 holds it.
+ * 8 bits: the largest magnitude at code 127, so |x - q d| <= d / 2.
+ * 4 bits: of the steps that put the extreme value (with its sign) or a part of it at -8 or at 7, the
+ * one with the least squared error, weighted by importance. Ratio 1 is among them, so that what was
+ * decoded encodes to itself.
  */
-function scaleOf(run: Float64Array, bits: number, importance?: readonly number[]): number {
+function stepOf(run: Float64Array, bits: number, weights?: Float64Array): number {
   let extreme = 0;
   for (const value of run) if (Math.abs(value) > Math.abs(extreme)) extreme = value;
-  if (!Number.isFinite(extreme)) {
-    throw new AnyformerError('format/non-finite', {
-      what: 'a weight is not a finite number',
-      expected: 'finite weights',
-      found: String(extreme),
-    });
-  }
   if (extreme === 0) return 0;
-  if (bits === 8) return storedScale(Math.abs(extreme) / 127);
-  let best = 0;
-  let least = Number.POSITIVE_INFINITY;
-  for (const ratio of RATIOS) {
-    for (const end of [-8, 7.5]) {
-      const step = storedScale((extreme / end) * ratio);
-      let error = 0;
-      for (let i = 0; i < run.length; i++) {
-        const miss = run[i] - code(run[i], step, bits) * step;
-        error += miss * miss * (importance ? importance[i] : 1);
-      }
-      if (error < least) [least, best] = [error, step];
-    }
-  }
-  return best;
+  if (bits === 8) return coveringStep(Math.abs(extreme));
+  const steps = [-8, 7].flatMap((end) => RATIOS.map((ratio) => halfStep((extreme / end) * ratio)));
+  return leastError(run, steps, (value, step) => code(value, step, bits), weights).step;
 }
 
-/** The step as it will be stored. */
-function storedScale(step: number): number {
-  const stored = fromHalf(toHalf(step));
-  if (!Number.isFinite(stored)) {
-    throw new AnyformerError('format/range', {
-      what: 'a weight is too large for a float16 scale',
-      expected: 'steps below 65504',
-      found: String(step),
-    });
-  }
-  return stored;
+/** Float16 steps below 2^-14 are coarse: one that was rounded down would clip the largest value. */
+function coveringStep(max: number): number {
+  const step = halfStep(max / 127);
+  return step * 127.5 < max ? fromHalf(toHalf(step) + 1) : step;
 }

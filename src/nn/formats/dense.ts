@@ -1,6 +1,7 @@
-// The plain matrix: `weight` [rows, columns], as Hugging Face's `Linear` and `Embedding`.
+// The plain matrix: `weight` [rows, columns], as Hugging Face's `Linear` and `Embedding`. It holds
+// whatever it is given, infinities included.
 import { z } from 'zod';
-import { ndarray } from '../../tensor/index.js';
+import { castArray, ndarray } from '../../tensor/index.js';
 import type { Scope } from '../scope.js';
 import { defineFormat, type MatrixSize } from './format.js';
 
@@ -13,6 +14,7 @@ export const dense = defineFormat({
   product: (s, x, size) => x.matmul(weight(s, size), { transposeB: true }),
   lookup: (s, ids, size) => weight(s, size).gather(ids),
   encode: (matrix) => ({ weight: matrix }),
-  decode: ({ weight: stored }, { rows, columns }) => ndarray('f32', [rows, columns], stored.data),
-  executionError: 1e-5,
+  decode: ({ weight: stored }, { rows, columns }) =>
+    ndarray('f32', [rows, columns], castArray(stored, 'f32').data),
+  executionError: () => 1e-5,
 });

@@ -44,7 +44,7 @@ export type WeightFormat<O = Readonly<Record<string, unknown>>> = {
    * Bound on |executed - decoded product| / |decoded product| (2-norms) for well-scaled inputs:
    * rounding of activations inside the kernel, not of the weights.
    */
-  readonly executionError: number;
+  executionError(options: O): number;
 };
 
 export const defineFormat = <O>(format: WeightFormat<O>): WeightFormat<O> => format;

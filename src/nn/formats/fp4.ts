@@ -10,17 +10,16 @@
 // weights, and the file stays at 4 bits. `group` is the number of features that share a step; 0 gives
 // one step an output feature, as in the paper.
 import { z } from 'zod';
-import {
-  AnyformerError,
-  castArray,
-  fromHalf,
-  fromNumbers,
-  type NDArray,
-  ndarray,
-  toHalf,
-  toNumbers,
-} from '../../tensor/index.js';
+import { castArray, fromNumbers, type NDArray, ndarray, toNumbers } from '../../tensor/index.js';
 import type { Scope } from '../scope.js';
+import {
+  type Found,
+  featureWeights,
+  halfStep,
+  largest,
+  leastError,
+  matrixValues,
+} from './encoding.js';
 import { defineFormat, type MatrixSize } from './format.js';
 import { lookupPacked, packCodes, packedShape } from './packed.js';
 
@@ -36,6 +35,7 @@ const options = z.strictObject({
   accuracy: z.union([z.literal(1), z.literal(4)]).default(4),
 });
 type Options = z.output<typeof options>;
+type Element = keyof typeof FP4_LEVELS;
 
 /** The kernel's block: any power of two will do where one step serves the whole row. */
 const packing = ({ element, group }: Options) => ({
@@ -112,10 +112,10 @@ export const fp4 = defineFormat<Options>({
     const { codes, scales } = tensors(s, size, o);
     return lookupPacked(codes, scales, ids, size, packing(o));
   },
-  encode: (matrix, o, { importance } = {}) => {
-    const [rows, columns] = matrix.shape;
-    const values = toNumbers(matrix);
-    const size = { rows, columns };
+  encode: (matrix, o, encoding = {}) => {
+    const { values, size } = matrixValues(matrix);
+    const { rows, columns } = size;
+    const weights = featureWeights(encoding, columns);
     const groups = groupsOf(size, o);
     const width = o.group === 0 ? columns : o.group;
     const steps = new Float64Array(rows * groups);
@@ -126,11 +126,10 @@ export const fp4 = defineFormat<Options>({
         const from = g * width;
         const to = Math.min(columns, from + width);
         const run = values.subarray(row * columns + from, row * columns + to);
-        const weights = importance ? Array.prototype.slice.call(importance, from, to) : undefined;
-        const step = searchStep(run, o, weights).step;
+        const { step } = searchStep(run, o, weights?.subarray(from, to));
         steps[row * groups + g] = step;
         for (let k = from; k < to; k++) {
-          const nibble = codeOf(run[k - from], step, o);
+          const nibble = codeOf(run[k - from], step, o.element);
           packed[row * stride + (k >> 1)] |= k % 2 === 0 ? nibble : nibble << 4;
         }
       }
@@ -154,52 +153,59 @@ export const fp4 = defineFormat<Options>({
     }
     return fromNumbers('f32', [rows, columns], out);
   },
-  executionError: 0.02,
+  executionError: ({ accuracy }) => (accuracy === 4 ? 0.02 : 1e-5),
 });
 
-/** Sign and level index of the nearest level; ties go to the even mantissa, as in the paper. */
-function codeOf(value: number, step: number, { element }: Options): number {
-  const magnitudes = FP4_LEVELS[element];
-  const target = step === 0 ? 0 : Math.abs(value) / step;
+/**
+ * Where one level ends and the next begins. Ties go to the even significand, as in the paper: with
+ * one mantissa bit or two that is the even index; with none, 1.5 rounds to 2, the next power.
+ */
+const boundaries = (element: Element) =>
+  FP4_LEVELS[element].slice(1).map((level, i) => ({
+    middle: (FP4_LEVELS[element][i] + level) / 2,
+    tieUp: element === 'E3M0' ? i > 0 : i % 2 === 1,
+  }));
+const BOUNDARIES = {
+  E3M0: boundaries('E3M0'),
+  E2M1: boundaries('E2M1'),
+  E1M2: boundaries('E1M2'),
+};
+
+/** Sign and level index of the nearest level. */
+function codeOf(value: number, step: number, element: Element): number {
+  const index = step === 0 ? 0 : levelIndex(Math.abs(value) / step, element);
+  return index > 0 && value < 0 ? index | 8 : index;
+}
+
+function levelIndex(target: number, element: Element): number {
+  const bounds = BOUNDARIES[element];
   let index = 0;
   while (index < 7) {
-    const middle = (magnitudes[index] + magnitudes[index + 1]) / 2;
-    if (target < middle || (target === middle && index % 2 === 0)) break;
+    const { middle, tieUp } = bounds[index];
+    if (target < middle || (target === middle && !tieUp)) break;
     index++;
   }
-  return index === 0 ? 0 : value < 0 ? index | 8 : index;
+  return index;
 }
 
 /** Clip ratios tried: the search range of the paper's scale, without its dependence on units. */
-const RATIOS = Array.from({ length: 37 }, (_, i) => 0.3 + i * 0.025);
+const RATIOS = Array.from({ length: 37 }, (_, i) => (12 + i) / 40);
 
-/** The step with the least squared error, weighted by `importance`, and that error. */
+/**
+ * The step with the least squared error, weighted by importance, and that error. Steps that leave
+ * the highest level unused are passed over: what was decoded then encodes to itself.
+ */
 export function searchStep(
   run: Float64Array,
-  o: Pick<Options, 'element' | 'group' | 'accuracy'>,
-  importance?: readonly number[],
-): { step: number; error: number } {
-  const max = run.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
-  if (!Number.isFinite(max)) {
-    throw new AnyformerError('format/non-finite', {
-      what: 'a weight is not a finite number',
-      expected: 'finite weights',
-      found: String(max),
-    });
-  }
-  if (max === 0) return { step: 0, error: 0 };
-  const magnitudes = FP4_LEVELS[o.element];
-  let best = { step: 0, error: Number.POSITIVE_INFINITY };
-  for (const ratio of RATIOS) {
-    const wanted = (max * ratio) / magnitudes[7];
-    const step = o.group === 0 ? Math.fround(wanted) : fromHalf(toHalf(wanted));
-    if (step === 0) continue;
-    let error = 0;
-    for (let i = 0; i < run.length; i++) {
-      const miss = Math.abs(run[i]) - magnitudes[codeOf(run[i], step, o) & 7] * step;
-      error += miss * miss * (importance ? importance[i] : 1);
-    }
-    if (error < best.error) best = { step, error };
-  }
-  return best;
+  { element, group }: Pick<Options, 'element' | 'group'>,
+  weights?: Float64Array,
+): Found {
+  const max = largest(run);
+  const magnitudes = FP4_LEVELS[element];
+  const steps = RATIOS.map((ratio) => (max * ratio) / magnitudes[7])
+    .map((step) => (group === 0 ? Math.fround(step) : halfStep(step)))
+    .filter((step) => step > 0 && levelIndex(max / step, element) === 7);
+  const level = (value: number, step: number) =>
+    Math.sign(value) * magnitudes[levelIndex(Math.abs(value) / step, element)];
+  return leastError(run, steps, level, weights);
 }

@@ -24,14 +24,14 @@ const accepts: Record<Kind, (dtype: DType) => boolean> = {
 
 export function checkKind({ dtype }: TensorType, kind: Kind): void {
   if (!accepts[kind](dtype)) {
-    reject('this operation is not defined for the element type', `a ${kind} type`, dtype);
+    reject('this operation is not defined for the element type', `${kind} types`, dtype);
   }
 }
 
 /** Refuses a number that would wrap in the element type: -1 for u8, 0.5 for i64. */
 export function checkHolds({ dtype }: TensorType, value: number): void {
   if (!holds(dtype, value)) {
-    reject(`${value} is not a ${dtype}`, `a value that ${dtype} holds exactly`, `${value}`);
+    reject(`${dtype} does not hold ${value}`, `a value that ${dtype} holds exactly`, `${value}`);
   }
 }
 

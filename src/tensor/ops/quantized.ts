@@ -16,6 +16,8 @@ export type NBitsAttributes = {
   accuracy: 1 | 4;
 };
 
+const BLOCKS: ReadonlySet<number> = new Set([16, 32, 64, 128, 256]);
+
 /** Blocks that cover one row. */
 export const blocksOf = (columns: number, block: number): number => Math.ceil(columns / block);
 
@@ -34,6 +36,8 @@ export function unpackCode(row: Uint8Array, k: number, bits: 4 | 8): number {
 export const matmulNBits = defineOp<NBitsAttributes>({
   name: 'matmulNBits',
   infer: ([x, codes, scales], { rows, columns, bits, block }) => {
+    // Other blocks are not refused by the kernel: it returns zeros for 512.
+    if (!BLOCKS.has(block)) reject('no kernel has this block', [...BLOCKS].join(', '), `${block}`);
     const blocks = blocksOf(columns, block);
     const width = x.shape.at(-1);
     if (x.dtype !== 'f32' || width === undefined || !sameDim(width, columns)) {

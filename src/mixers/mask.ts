@@ -1,0 +1,17 @@
+// How attention-like mixers keep a query from a key. Scores that are masked become the lowest finite
+// number, whose weight after a softmax is exactly 0. With -infinity a query that may see no key (a
+// padded place) would get NaN, and NaN spreads: it becomes a key and a value of the next layer, where
+// a weight of 0 does not undo it. Such a query gets the mean of all values: finite, and to be read by
+// nobody.
+import type { DType, Tensor } from '../tensor/index.js';
+
+const LOWEST: Partial<Record<DType, number>> = {
+  f64: -Number.MAX_VALUE,
+  f32: -(2 - 2 ** -23) * 2 ** 127,
+  f16: -65504,
+  bf16: -(2 - 2 ** -7) * 2 ** 127,
+};
+
+/** Scores where `mask` (bool, broadcast) holds, the lowest number elsewhere. NaN is masked too. */
+export const maskScores = (scores: Tensor, mask: Tensor | undefined): Tensor =>
+  mask ? mask.where(scores, LOWEST[scores.dtype] ?? Number.NEGATIVE_INFINITY) : scores;

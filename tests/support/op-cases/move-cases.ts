@@ -1,0 +1,305 @@
+// Cases of the leaves and of the rows that move data without arithmetic.
+import {
+  concat,
+  constant,
+  input,
+  iota,
+  parameter,
+  type Tensor,
+} from '../../../src/tensor/index.js';
+import { bools, f32, f64, i64, randomArray, reader, table } from '../arrays.js';
+import type { OpCase, OpRefusal } from './case.js';
+
+const x = randomArray('f32', [2, 3, 4], 1);
+const at = reader(x);
+const shapes = { x: ['n', 3, 4] };
+const inputs = { x };
+
+const leaves: OpCase[] = [
+  {
+    row: 'input',
+    what: 'is what was fed',
+    inputs: { x: i64([3], [4, 5, 6]) },
+    shapes: { x: ['n'] },
+    build: (leaf) => leaf.x,
+    type: 'i64[n]',
+    values: [4, 5, 6],
+  },
+  {
+    row: 'constant',
+    what: 'is what was written',
+    inputs: {},
+    build: () => constant(f64([2, 1], [7, -0.5])),
+    type: 'f64[2, 1]',
+    values: [7, -0.5],
+  },
+  {
+    row: 'iota',
+    what: 'counts to a named size',
+    inputs,
+    shapes,
+    build: (leaf) => iota(leaf.x.size(0)),
+    type: 'i64[n]',
+    values: [0, 1],
+  },
+];
+
+const moves: OpCase[] = [
+  {
+    row: 'reshape',
+    what: 'named sizes and -1',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.reshape('n', -1, 6),
+    type: 'f32[n, 2, 6]',
+    values: table([24], (i) => at(0, 0, i)),
+  },
+  {
+    row: 'reshape',
+    what: 'joins a named size',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.reshape(-1, 4),
+    type: 'f32[3*n, 4]',
+    values: table([24], (i) => at(0, 0, i)),
+  },
+  {
+    row: 'reshape',
+    what: 'nothing but zeros in the shape',
+    inputs: { x: f32([0, 3], []) },
+    build: (leaf) => leaf.x.reshape(3, 0),
+    type: 'f32[3, 0]',
+    values: [],
+  },
+  {
+    row: 'transpose',
+    what: 'a cycle of three axes',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.transpose(2, 0, -2),
+    type: 'f32[4, n, 3]',
+    values: table([4, 2, 3], (c, a, b) => at(a, b, c)),
+  },
+  {
+    row: 'transpose',
+    what: 'swap',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.swap(0, -1),
+    type: 'f32[4, 3, n]',
+    values: table([4, 3, 2], (c, b, a) => at(a, b, c)),
+  },
+  {
+    row: 'broadcastTo',
+    what: 'axes of size 1 and axes in front',
+    inputs: { x: f32([2, 1], [5, 6]) },
+    shapes: { x: ['n', 1] },
+    build: (leaf) => leaf.x.broadcastTo(2, 'n', 3),
+    type: 'f32[2, n, 3]',
+    values: [5, 5, 5, 6, 6, 6, 5, 5, 5, 6, 6, 6],
+  },
+  {
+    row: 'concat',
+    what: 'a middle axis',
+    inputs: { x, y: randomArray('f32', [2, 1, 4], 2) },
+    shapes: { x: ['n', 'm', 4], y: ['n', 1, 4] },
+    build: (leaf) => concat([leaf.x, leaf.y, leaf.x], 1),
+    type: 'f32[n, 2*m + 1, 4]',
+    values: table([2, 7, 4], (a, b, c) =>
+      b === 3 ? reader(randomArray('f32', [2, 1, 4], 2))(a, 0, c) : at(a, b < 3 ? b : b - 4, c),
+    ),
+  },
+  {
+    row: 'slice',
+    what: 'steps',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.slice(-1, 1, undefined, 2),
+    type: 'f32[n, 3, 2]',
+    values: table([2, 3, 2], (a, b, c) => at(a, b, 1 + 2 * c)),
+  },
+  {
+    row: 'slice',
+    what: 'bounds from the end of a named size',
+    inputs,
+    shapes: { x: [2, 'm', 4] },
+    build: (leaf) => leaf.x.slice(1, -2, -1),
+    type: 'f32[2, 1, 4]',
+    values: table([2, 1, 4], (a, _, c) => at(a, 1, c)),
+  },
+  {
+    row: 'slice',
+    what: 'all but the last of a named size',
+    inputs,
+    shapes: { x: [2, 'm', 4] },
+    build: (leaf) => leaf.x.slice(1, 0, -1),
+    type: 'f32[2, m + -1, 4]',
+    values: table([2, 2, 4], (a, b, c) => at(a, b, c)),
+  },
+  {
+    row: 'slice',
+    what: 'split',
+    inputs,
+    build: (leaf) => leaf.x.split(1, [1, 2]),
+    type: ['f32[2, 1, 4]', 'f32[2, 2, 4]'],
+    values: [
+      table([2, 1, 4], (a, b, c) => at(a, b, c)),
+      table([2, 2, 4], (a, b, c) => at(a, b + 1, c)),
+    ],
+  },
+  {
+    row: 'flip',
+    what: 'a middle axis',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.flip(1),
+    type: 'f32[n, 3, 4]',
+    values: table([2, 3, 4], (a, b, c) => at(a, 2 - b, c)),
+  },
+  {
+    row: 'pad',
+    what: 'both sides with a value',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.pad(1, 1, 2, -7),
+    type: 'f32[n, 6, 4]',
+    values: table([2, 6, 4], (a, b, c) => (b >= 1 && b < 4 ? at(a, b - 1, c) : -7)),
+  },
+  {
+    row: 'pad',
+    what: 'minus infinity in f16',
+    inputs: { x: randomArray('f16', [2], 3) },
+    build: (leaf) => leaf.x.pad(0, 0, 1, Number.NEGATIVE_INFINITY),
+    type: 'f16[3]',
+    values: [...table([2], reader(randomArray('f16', [2], 3))), Number.NEGATIVE_INFINITY],
+  },
+  {
+    row: 'pad',
+    what: 'i64, by a named width',
+    inputs: { x: i64([2], [8, 9]) },
+    shapes: { x: ['n'] },
+    build: (leaf) => leaf.x.pad(0, 'n', 0, 3),
+    type: 'i64[2*n]',
+    values: [3, 3, 8, 9],
+  },
+  {
+    row: 'pad',
+    what: 'bool',
+    inputs: { x: bools([1], [0]) },
+    build: (leaf) => leaf.x.pad(0, 1, 0, 1),
+    type: 'bool[2]',
+    values: [1, 0],
+  },
+  {
+    row: 'tag',
+    what: 'passes the value',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.tag('somewhere'),
+    type: 'f32[n, 3, 4]',
+    values: table([2, 3, 4], at),
+  },
+  {
+    row: 'stopGradient',
+    what: 'passes the value',
+    inputs,
+    shapes,
+    build: (leaf) => leaf.x.stopGradient(),
+    type: 'f32[n, 3, 4]',
+    values: table([2, 3, 4], at),
+  },
+];
+
+export const moveCases: readonly OpCase[] = [...leaves, ...moves];
+
+const leaf = (): Tensor => input('x', 'f32', ['n', 3, 4]);
+
+export const moveRefusals: readonly OpRefusal[] = [
+  {
+    row: 'reshape',
+    what: 'another number of elements',
+    build: () => leaf().reshape('n', 13),
+    message: /reshape: f32\[n, 3, 4\].*as many elements/,
+  },
+  {
+    row: 'reshape',
+    what: 'a -1 that does not divide',
+    build: () => leaf().reshape(5, -1),
+    message: /-1 cannot be computed/,
+  },
+  {
+    row: 'reshape',
+    what: 'two -1',
+    build: () => leaf().reshape(-1, -1),
+    message: /-1 is not a size/,
+  },
+  {
+    row: 'transpose',
+    what: 'an axis twice',
+    build: () => leaf().transpose(0, 0, 1),
+    message: /named twice/,
+  },
+  {
+    row: 'transpose',
+    what: 'too few axes',
+    build: () => leaf().transpose(1, 0),
+    message: /not an order of the axes/,
+  },
+  {
+    row: 'broadcastTo',
+    what: 'a size that is not 1',
+    build: () => leaf().broadcastTo('n', 6, 4),
+    message: /does not broadcast/,
+  },
+  { row: 'concat', what: 'nothing', build: () => concat([], 0), message: /concat/ },
+  {
+    row: 'concat',
+    what: 'shapes that differ beside the axis',
+    build: () => concat([leaf(), input('y', 'f32', ['n', 3, 5])], 1),
+    message: /agree in all but one axis/,
+  },
+  {
+    row: 'slice',
+    what: 'beyond the end',
+    build: () => leaf().slice(1, 1, 5),
+    message: /leaves the tensor/,
+  },
+  {
+    row: 'slice',
+    what: 'an end before the start',
+    build: () => leaf().slice(1, 2, 1),
+    message: /leaves the tensor/,
+  },
+  {
+    row: 'slice',
+    what: 'a backward step',
+    build: () => leaf().slice(1, 0, 3, -1),
+    message: /goes forward/,
+  },
+  { row: 'flip', what: 'no such axis', build: () => leaf().flip(3), message: /flip: .*axis 3/ },
+  {
+    row: 'pad',
+    what: 'a value that the type lacks',
+    build: () => input('i', 'i64', [2]).pad(0, 1, 1, 0.5),
+    message: /i64 does not hold 0.5/,
+  },
+  { row: 'pad', what: 'a negative width', build: () => leaf().pad(0, -1, 0), message: /-1/ },
+  {
+    row: 'reshape',
+    what: 'unsqueeze with an axis twice',
+    build: () => leaf().unsqueeze(0, 0),
+    message: /unsqueeze: .*named twice/,
+  },
+  {
+    row: 'reshape',
+    what: 'squeeze of an axis that is not 1',
+    build: () => leaf().squeeze(1),
+    message: /as many elements/,
+  },
+  {
+    row: 'parameter',
+    what: 'a name that is no dimension',
+    build: () => parameter('w', 'f32', ['two words']),
+    message: /not a name for a dimension/,
+  },
+];
