@@ -10,10 +10,12 @@ import { checkModel } from '../src/onnx/check.js';
 import type { OnnxModel } from '../src/onnx/model.js';
 import { decodeModel } from '../src/onnx/read.js';
 import { readTensorFile } from '../src/onnx/tensor.js';
+import { fromOnnx } from '../src/onnx/to-graph.js';
 import { encodeModel } from '../src/onnx/write.js';
 import { type NDArray, ndarray, toNumbers } from '../src/tensor/array.js';
-import type { DType, TypedArray } from '../src/tensor/dtype.js';
+import { type DType, isInteger, type TypedArray } from '../src/tensor/dtype.js';
 import { AnyformerError } from '../src/tensor/error.js';
+import { interpret } from '../src/tensor/interpret.js';
 
 /** Outputs by name; throws `Skip` where the executor cannot run such a model. */
 type Execute = (
@@ -28,6 +30,8 @@ class Skip extends Error {}
 const executors: Record<string, { execute: Execute; atLeast: number }> = {
   // Decoded by our reader, encoded by our writer, computed by ONNX Runtime.
   'onnxruntime-node': { execute: runWithOnnxRuntime, atLeast: 940 },
+  // Imported as a graph of tensors, computed by the reference kernels of the op table.
+  'reference kernels': { execute: runImported, atLeast: 873 },
 };
 
 // Published outputs that no executor need meet, and why.
@@ -218,4 +222,28 @@ async function runWithOnnxRuntime(
       return [name, ndarray(dtype, dims, data as TypedArray)];
     }),
   );
+}
+
+/**
+ * Many of these models take axes, shapes and repeats as inputs, which a graph of ours must know when
+ * it is built: where the import asks for them, whole numbers (or all inputs) are fixed to the data's.
+ */
+async function runImported(
+  model: OnnxModel,
+  inputs: ReadonlyMap<string, NDArray>,
+): Promise<ReadonlyMap<string, NDArray>> {
+  const given = [...inputs].filter(([name]) => !model.graph.initializers.has(name));
+  const whole = given.filter(([, { dtype }]) => isInteger(dtype));
+  let refusal = new AnyformerError('onnx/import', { what: 'not tried' });
+  for (const fixed of [[], whole.slice(-1), whole, given]) {
+    try {
+      const { graph, parameters } = fromOnnx(model, { inputs: new Map(fixed) });
+      const feeds = given.filter(([name]) => graph.inputs.has(name));
+      return interpret(graph, new Map(feeds), parameters).outputs;
+    } catch (error) {
+      if (!(error instanceof AnyformerError) || error.code !== 'onnx/import') throw error;
+      refusal = error;
+    }
+  }
+  throw new Skip(refusal.what.replace(/node "[^"]*" /, '').replace(/\S+ > .*\]: /, ''));
 }

@@ -1,6 +1,7 @@
 // What activations look like on sample data: for every matrix that is multiplied with, the second
-// moment of its inputs. Read by tapping `<path>.input`; the products run on the device, and texts of
-// equal length go together, so that no padding is counted.
+// moment of its inputs, E[x x^T]. The inputs are read by tapping `<path>.input`; the sums stay on the
+// device and are added to in place, so only the result is read back. Padding weighs nothing.
+import { batches, feedsOf } from '../models/encoder.js';
 import {
   encoderProgram,
   fullDecoderProgram,
@@ -8,20 +9,24 @@ import {
   type Model,
   parameterValues,
 } from '../models/model.js';
-import type { Device } from '../runtime/device.js';
+import type { Device, DeviceBuffer, ParameterValue } from '../runtime/device.js';
 import {
   AnyformerError,
-  fromNumbers,
   type Graph,
   graph,
   type NDArray,
+  ndarray,
+  parameter,
   type Tensor,
   tap,
+  toNumbers,
 } from '../tensor/index.js';
 
 export type Calibration = {
   /** Tokens that were seen. */
   readonly tokens: number;
+  /** Whether the inputs of the matrix at a path were measured. */
+  has(path: string): boolean;
   /** Mean of x x^T over the inputs of the matrix at a path: float64 [columns, columns]. */
   moment(path: string): NDArray;
   /** Its diagonal: the mean square of each input feature. */
@@ -36,11 +41,10 @@ export type CalibrateOptions = {
   progress?: ((share: number, what: string) => void) | undefined;
 };
 
-/** Most places of one batch. */
-const BATCH_TOKENS = 2048;
-
+/** Runs the sample texts through the model. Errors: `compress/calibration` without texts. */
 export async function calibrate(model: Model, options: CalibrateOptions): Promise<Calibration> {
-  const { device, ids, signal, progress } = options;
+  const { device, signal, progress } = options;
+  const ids = options.ids.filter((text) => text.length > 0);
   if (ids.length === 0) {
     throw new AnyformerError('compress/calibration', {
       what: 'there is no calibration data',
@@ -48,64 +52,62 @@ export async function calibrate(model: Model, options: CalibrateOptions): Promis
       found: 'none',
     });
   }
-  const built = isEncoder(model)
-    ? encoderProgram(model, { padded: false })
-    : fullDecoderProgram(model);
-  const outputs = momentOutputs(built.graph, [...built.declarations.matrices.keys()]);
-  const parameters = await parameterValues(model, built);
-  await using program = await device.compile(outputs, { parameters, signal });
-  const sums = new Map<string, Float64Array<ArrayBuffer>>();
-  let tokens = 0;
-  const groups = byLength(ids);
-  for (const [index, group] of groups.entries()) {
-    signal?.throwIfAborted();
-    const shape = [group.length, group[0].length];
-    const feeds: Record<string, NDArray> = { input_ids: fromNumbers('i64', shape, group.flat()) };
-    if (!isEncoder(model)) {
-      feeds.attention_mask = fromNumbers('i64', shape, group.flat().fill(1));
+  const built = isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
+  const { program: sums, widths } = momentSums(built.graph, [
+    ...built.declarations.matrices.keys(),
+  ]);
+  const buffers = new Map<string, DeviceBuffer>();
+  try {
+    const parameters = new Map<string, ParameterValue>(await parameterValues(model, built));
+    for (const [path, width] of widths) {
+      const buffer = await device.allocate('f32', [width, width]);
+      buffers.set(path, buffer);
+      parameters.set(sumName(path), buffer);
     }
-    const results = await program.run(feeds, { signal });
-    tokens += shape[0] * shape[1];
-    for (const [path, moment] of Object.entries(results)) {
-      const sum = sums.get(path) ?? new Float64Array(moment.data.length);
-      const part = moment.data as Float32Array;
-      for (let i = 0; i < sum.length; i++) sum[i] += part[i];
-      sums.set(path, sum);
+    await using program = await device.compile(sums, { parameters, signal });
+    const groups = batches(ids.map((text) => text.length));
+    for (const [i, rows] of groups.entries()) {
+      await program.run(feedsOf(rows, ids), { signal });
+      progress?.((i + 1) / groups.length, 'calibrating');
     }
-    progress?.((index + 1) / groups.length, 'calibrating');
+    const tokens = ids.reduce((sum, text) => sum + text.length, 0);
+    return statistics(await readAll(buffers), tokens);
+  } finally {
+    for (const buffer of buffers.values()) await buffer.dispose();
   }
-  return statistics(sums, tokens);
 }
 
-/** x^T x over all tokens, for the input of each matrix; inputs of one tensor are measured once. */
-function momentOutputs(g: Graph, paths: readonly string[]): Graph {
-  const outputs: Record<string, Tensor> = {};
+const sumName = (path: string): string => `moment:${path}`;
+
+/** sum += x^T x over the tokens that stand, for the input of each matrix. */
+function momentSums(
+  g: Graph,
+  paths: readonly string[],
+): { program: Graph; widths: [string, number][] } {
+  const updates: Record<string, Tensor> = {};
+  const widths: [string, number][] = [];
+  const stands = g.inputs.get('attention_mask');
   for (const path of paths) {
     if (!g.tags.has(`${path}.input`)) continue;
     const x = tap(g, `${path}.input`);
-    const rows = x.reshape(-1, x.size(-1)); // [tokens, columns]
-    outputs[path] = rows.matmul(rows, { transposeA: true });
+    const width = Number(x.size(-1));
+    // Pooled inputs have one row a text; the others one a token.
+    const weighted = x.rank === 3 && stands ? x.mul(stands.cast('f32').unsqueeze(-1)) : x;
+    const rows = weighted.reshape(-1, width); // [tokens, width]
+    const sum = parameter(sumName(path), 'f32', [width, width]);
+    updates[sumName(path)] = sum.add(rows.matmul(rows, { transposeA: true }));
+    widths.push([path, width]);
   }
-  return graph(outputs);
+  return { program: graph({}, updates), widths };
 }
 
-function byLength(ids: readonly (readonly number[])[]): number[][][] {
-  const groups: number[][][] = [];
-  const sorted = ids.filter((text) => text.length > 0).sort((a, b) => a.length - b.length);
-  for (const text of sorted) {
-    const last = groups.at(-1);
-    const fits =
-      last && last[0].length === text.length && (last.length + 1) * text.length <= BATCH_TOKENS;
-    if (fits) last.push([...text]);
-    else groups.push([[...text]]);
-  }
-  return groups;
+async function readAll(buffers: ReadonlyMap<string, DeviceBuffer>): Promise<Map<string, NDArray>> {
+  const sums = new Map<string, NDArray>();
+  for (const [path, buffer] of buffers) sums.set(path, await buffer.read());
+  return sums;
 }
 
-function statistics(
-  sums: ReadonlyMap<string, Float64Array<ArrayBuffer>>,
-  tokens: number,
-): Calibration {
+function statistics(sums: ReadonlyMap<string, NDArray>, tokens: number): Calibration {
   const moment = (path: string): NDArray => {
     const sum = sums.get(path);
     if (!sum) {
@@ -115,15 +117,19 @@ function statistics(
         found: path,
       });
     }
-    const width = Math.sqrt(sum.length);
-    return { dtype: 'f64', shape: [width, width], data: sum.map((value) => value / tokens) };
+    return ndarray(
+      'f64',
+      sum.shape,
+      toNumbers(sum).map((value) => value / tokens),
+    );
   };
   return {
     tokens,
+    has: (path) => sums.has(path),
     moment,
     importance: (path) => {
       const { shape, data } = moment(path);
-      return Float64Array.from({ length: shape[0] }, (_, i) => Number(data[i * shape[0] + i]));
+      return Float64Array.from({ length: shape[0] }, (_, i) => Number(data[i * (shape[0] + 1)]));
     },
   };
 }

@@ -37,9 +37,11 @@ export const fourBit = compressPass<Options>({
       if (table && o.embedding === 8)
         return { format: 'block-int', bits: 8, block: 64, scale: 'float' };
       if (o.element !== 'auto') return specOf(o.element, o.group);
-      const product = matrix.roles.has('product');
-      const weights = product ? context.calibration?.importance(matrix.path) : undefined;
-      return await leastError(values, matrix.path, o.group, weights);
+      const { path } = matrix;
+      const weights = context.calibration?.has(path)
+        ? context.calibration.importance(path)
+        : undefined;
+      return await leastError(values, path, o.group, weights);
     };
     return quantize(model, { name: 'four-bit', options: o }, matrices, choose, context);
   },

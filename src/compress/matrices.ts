@@ -123,8 +123,7 @@ export async function quantize(
     const { path } = matrix;
     const values = await readMatrix(model, matrix);
     const spec = await choose(matrix, values);
-    const importance =
-      calibration && matrix.roles.has('product') ? calibration.importance(path) : undefined;
+    const importance = calibration?.has(path) ? calibration.importance(path) : undefined;
     const stored = await encodeMatrix(values, spec, path, importance);
     const named = Object.entries(stored).map(
       ([name, array]) => [`${path}.${name}`, array] as const,

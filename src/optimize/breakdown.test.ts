@@ -15,9 +15,9 @@ describe('the breakdown', () => {
     const after = [row('emb', 3), row('blocks.0.att.q.down', 1), row('blocks.0.att.q.up', 1)];
     expect(breakdown(before, after, 4).map(({ group }) => group)).toEqual([
       'emb',
-      'blocks.0.att',
+      'blocks.0.att.q',
       'blocks.0.mlp',
-      'blocks.1.att',
+      'blocks.1.att.q',
     ]);
     const coarse = breakdown(before, after, 3);
     expect(coarse.map(({ group }) => group)).toEqual(['emb', 'blocks.0', 'blocks.1']);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AnyformerError } from '../tensor/error.js';
-import { interleave, turn } from './measure.js';
+import { interleave, timingOf, turn } from './measure.js';
 
 /** A clock that moves only when a candidate runs. */
 function fakeMachine() {
@@ -94,6 +94,17 @@ describe('interleave', () => {
       expect(runs).toBe(at);
     }
     await expect(interleave([takes('a', 1)], { signal: AbortSignal.abort() })).rejects.toThrow();
+  });
+
+  it('becomes metrics with ratios to the baseline', async () => {
+    const { now, takes } = fakeMachine();
+    const timing = await interleave([takes('a', 20), takes('b', 10)], { rounds: 6, now });
+    const { seconds, perSecond } = timingOf(timing, 'b', 'a', 50);
+    expect(seconds.value).toBeCloseTo(0.01, 12);
+    expect(seconds.ratio).toEqual({ value: 0.5, low: 0.5, high: 0.5 });
+    expect(perSecond.value).toBeCloseTo(5000, 6);
+    expect(perSecond.ratio?.value).toBe(2);
+    expect(() => timingOf(timing, 'c', 'a')).toThrow(AnyformerError);
   });
 
   it('reports progress and passes failures on', async () => {

@@ -4,6 +4,8 @@
 // mean of as many runs as fill `minMs`; how many is fixed in the warm-up. Knows nothing of models.
 import { machine } from '#platform';
 import { AnyformerError } from '../tensor/error.js';
+import type { Measured } from './metric.js';
+import { inverse, medianEstimate, pairedRatio } from './stats.js';
 
 export type Runnable = { readonly name: string; run(): Promise<unknown> };
 
@@ -110,6 +112,34 @@ export async function interleave(
     loadBefore,
     loadAfter,
     took: (now() - begun) / 1000,
+  };
+}
+
+/**
+ * What was timed, as metrics: seconds a run, and with `perRun` inputs in each run also inputs a second;
+ * both with intervals, and with ratios to `baseline` paired by round. `measure/candidates` for a name
+ * that was not timed.
+ */
+export function timingOf(
+  timing: Timing,
+  name: string,
+  baseline: string,
+  perRun = 1,
+): { seconds: Measured; perSecond: Measured } {
+  const secondsOf = (wanted: string): Float64Array => {
+    const found = timing.candidates.find((candidate) => candidate.name === wanted);
+    if (found !== undefined) return found.seconds;
+    throw new AnyformerError('measure/candidates', {
+      what: `'${wanted}' was not timed`,
+      expected: `one of ${timing.candidates.map((candidate) => candidate.name).join(', ')}`,
+    });
+  };
+  const seconds = medianEstimate(secondsOf(name));
+  const { value, low, high } = pairedRatio(secondsOf(name), secondsOf(baseline));
+  const ratio = { value, low, high };
+  return {
+    seconds: { ...seconds, ratio },
+    perSecond: { ...inverse(seconds, perRun), ratio: inverse(ratio) },
   };
 }
 

@@ -7,7 +7,7 @@ const bounds = { left: 0, top: 0, right: 400, bottom: 300 };
 describe('labels', () => {
   it('stand to the right where there is room, and avoid lines if they can', () => {
     const point = { x: 100, y: 100, radius: 4, text: 'one' };
-    expect(placeLabels([point], bounds)[0]).toMatchObject({ text: 'one', x: 109, y: 100 });
+    expect(placeLabels([point], bounds)[0]).toMatchObject({ text: 'one', x: 108, y: 100 });
     const [moved] = placeLabels([point], bounds, [[100, 100, 400, 100]]);
     expect(moved.x).toBeLessThan(100);
     expect(placeLabels([{ ...point, x: 395 }], bounds)[0].x).toBeLessThan(395);
@@ -45,9 +45,10 @@ describe('labels', () => {
     });
     fc.assert(
       fc.property(fc.array(point, { maxLength: 25 }), (points: LabelPoint[]) => {
-        const boxes = placeLabels(points, bounds).map(({ text, x, y }) => ({
-          ...{ left: x, right: x + 6.2 * text.length, top: y - 6.5, bottom: y + 6.5 },
-        }));
+        const boxes = placeLabels(points, bounds).map(({ text, x, y, anchor }) => {
+          const left = anchor === 'start' ? x : x - 6.6 * text.length;
+          return { left, right: left + 6.6 * text.length, top: y - 6.5, bottom: y + 6.5 };
+        });
         const apart = (a: (typeof boxes)[0], b: (typeof boxes)[0]) =>
           a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
         boxes.forEach((box, i) => {

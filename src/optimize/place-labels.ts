@@ -15,15 +15,17 @@ export type Line = readonly [x1: number, y1: number, x2: number, y2: number];
 
 export type Label = {
   readonly text: string;
-  /** The left end and the middle of the height. */
+  /** Where the text starts, or ends: the end that is at its point, for widths are estimates. */
   readonly x: number;
+  readonly anchor: 'start' | 'end';
+  /** The middle of the height. */
   readonly y: number;
 };
 
 type Box = { left: number; top: number; right: number; bottom: number };
 
-const CHARACTER = 6.2;
-const BOLD = 7.1;
+const CHARACTER = 6.6;
+const BOLD = 7.4;
 const HEIGHT = 13;
 
 /** Places for the texts of `points`, most important first, inside a plot of the given bounds. */
@@ -42,7 +44,7 @@ export function placeLabels(
   for (const point of points) {
     if (point.text === '') continue;
     const width = [...point.text].length * (point.bold ? BOLD : CHARACTER);
-    const free = placesAround(point.radius + 5, width)
+    const free = placesAround(point.radius + 4, width)
       .map(([dx, dy]) => ({
         left: point.x + dx,
         right: point.x + dx + width,
@@ -57,7 +59,12 @@ export function placeLabels(
     const place = free.find((box) => !lines.some((line) => crosses(line, box))) ?? free[0];
     if (place === undefined) continue;
     taken.push(place);
-    labels.push({ text: point.text, x: place.left, y: place.top + HEIGHT / 2 });
+    const y = place.top + HEIGHT / 2;
+    labels.push(
+      place.right < point.x
+        ? { text: point.text, x: place.right, anchor: 'end', y }
+        : { text: point.text, x: place.left, anchor: 'start', y },
+    );
   }
   return labels;
 }

@@ -12,7 +12,7 @@ import { kindOf, LOOK, limitsOn, tightest } from './plot-look.js';
 const FRAME = {
   width: 440,
   height: 330,
-  marginLeft: 46,
+  marginLeft: 50,
   marginRight: 16,
   marginTop: 28,
   marginBottom: 42,
@@ -43,7 +43,7 @@ export function scatter(
   const toX = (x: number) => FRAME.marginLeft + (x / xHigh) * INNER_WIDTH;
   const toY = (y: number) => FRAME.marginTop + ((yHigh - y) / (yHigh - yLow)) * INNER_HEIGHT;
   const bounds = {
-    left: FRAME.marginLeft,
+    left: FRAME.marginLeft - 6,
     right: FRAME.width,
     top: 0,
     bottom: FRAME.height - FRAME.marginBottom - 14,
@@ -65,21 +65,23 @@ export function scatter(
     ),
     bounds,
     lines,
-  ).map(({ text, x, y }) => ({
+  ).map(({ text, x, y, anchor }) => ({
     text,
+    anchor,
     x: ((x - FRAME.marginLeft) / INNER_WIDTH) * xHigh,
     y: yHigh - ((y - FRAME.marginTop) / INNER_HEIGHT) * (yHigh - yLow),
   }));
   const first = points[0]?.rank === 0 ? shortened(points[0].name, 26) : undefined;
-  const labelMark = (strong: boolean, fill: string) =>
-    Plot.text(
-      labels.filter(({ text }) => (text === first) === strong),
-      {
-        ...{ x: 'x', y: 'y', text: 'text', textAnchor: 'start', fill },
-        ...{ fontWeight: strong ? 700 : 400, stroke: 'var(--page)', strokeWidth: 3 },
-      },
+  const labelMarks = (strong: boolean, fill: string) =>
+    (['start', 'end'] as const).map((textAnchor) =>
+      Plot.text(
+        labels.filter(({ text, anchor }) => (text === first) === strong && anchor === textAnchor),
+        {
+          ...{ x: 'x', y: 'y', text: 'text', textAnchor, fill },
+          ...{ fontWeight: strong ? 700 : 400, stroke: 'var(--page)', strokeWidth: 3 },
+        },
+      ),
     );
-
   type Point = (typeof points)[number];
   // Below the axis: an arrowhead at its foot.
   const shapeOf = ({ below, kind }: Point) =>
@@ -112,6 +114,8 @@ export function scatter(
         domain: [yLow, yHigh],
         label: qualityRow.title,
         labelArrow: 'none',
+        tickSize: 0,
+        tickPadding: 12,
         ticks: 6,
         tickFormat: (y: number) => y.toFixed(yHigh - yLow < 0.05 ? 3 : 2),
       },
@@ -131,8 +135,8 @@ export function scatter(
         }),
         Plot.line(front, { x: 'x', y: 'y', stroke: 'var(--front)', strokeOpacity: 0.55 }),
         ...dots,
-        labelMark(false, 'var(--soft)'),
-        labelMark(true, LOOK[points[0]?.kind ?? 'chosen'].fill),
+        ...labelMarks(false, 'var(--soft)'),
+        ...labelMarks(true, LOOK[points[0]?.kind ?? 'chosen'].fill),
       ],
     },
   );

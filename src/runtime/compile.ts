@@ -17,6 +17,7 @@ import {
   type Bindings,
   bindShapes,
   type Graph,
+  graph,
   type NDArray,
   simplify,
   type TypedArray,
@@ -62,10 +63,11 @@ export async function prepare(
   parameters: ReadonlyMap<string, ParameterValue>,
   host: CompileHost,
 ): Promise<Prepared> {
+  if (original.outputs.size + original.updates.size === 0) throw empty();
   const values = neededValues(original, parameters);
   const bindings = bindShapes(original.parameters, values);
-  const graph = simplify(original);
-  checkUpdates(graph);
+  const simplified = simplify(original);
+  checkUpdates(simplified);
   const buffers = new Map<string, DeviceBuffer>();
   const frozen = new Map<string, Initializer>();
   const stamps: string[] = [];
@@ -83,27 +85,33 @@ export async function prepare(
       } else frozen.set(name, await host.read(value));
     }
   }
-  for (const name of graph.updates.keys()) {
+  for (const name of simplified.updates.keys()) {
     if (!buffers.has(name)) throw frozenUpdate(name);
   }
-  const whole = toOnnx(graph, { frozen });
+  const whole = toOnnx(withOwnOutputNames(simplified), { frozen });
   checkModel(whole);
   const { model, memory } = folder === undefined ? separate(whole) : { model: whole, memory: [] };
   // With files mapped, the runtime takes no other weights from outside: they are in the model.
   const bytes = encodeModel(model);
   const identities = memory.map(({ array }) => identity(array.data));
   const key = `${await sha256(bytes)} ${folder ?? ''} ${stamps.join()} ${identities.join()}`;
-  const double = graph.nodes.some((node) => node.outputs.some(({ dtype }) => dtype === 'f64'));
-  return { graph, double, model: bytes, memory, folder, bindings, buffers, key };
+  const double = simplified.nodes.some((node) => node.outputs.some(({ dtype }) => dtype === 'f64'));
+  return { graph: simplified, double, model: bytes, memory, folder, bindings, buffers, key };
 }
+
+/** A session's name of an output: ONNX has one space of names, and an input may have the same. */
+export const sessionOutput = (name: string): string => `out:${name}`;
+
+const withOwnOutputNames = (g: Graph): Graph =>
+  graph(new Map([...g.outputs].map(([name, tensor]) => [sessionOutput(name), tensor])), g.updates);
 
 /** The values of the graph's parameters; others are not looked at. */
 function neededValues(
-  graph: Graph,
+  needed: Graph,
   parameters: ReadonlyMap<string, ParameterValue>,
 ): Map<string, ParameterValue> {
   const values = new Map<string, ParameterValue>();
-  for (const [name, tensor] of graph.parameters) {
+  for (const [name, tensor] of needed.parameters) {
     const value = parameters.get(name);
     if (!value) {
       throw new AnyformerError('compile/parameter', {
@@ -117,6 +125,13 @@ function neededValues(
   }
   return values;
 }
+
+const empty = () =>
+  new AnyformerError('compile/empty', {
+    what: 'the graph computes nothing',
+    expected: 'at least one output or update',
+    found: 'none',
+  });
 
 const frozenUpdate = (name: string) =>
   new AnyformerError('compile/parameter', {

@@ -3,8 +3,10 @@
 import { Worker } from 'node:worker_threads';
 import { AnyformerError } from '../tensor/index.js';
 import { disposed } from './checks.js';
+import { type ExitGate, exitGate, shut } from './exit-gate.js';
 import { WorkerFailure } from './native-error.js';
 import type { FromWorker, Id, Request, ToWorker, Value, WorkerData } from './protocol.js';
+import { abortable } from './waiting.js';
 
 export type Connection = {
   /**
@@ -26,14 +28,21 @@ const crashed = (cause: unknown) =>
     cause,
   });
 
+const gates = new Set<ExitGate>();
+process.on('exit', () => gates.forEach(shut));
+
 /** Starts the worker at `file`; resolves when it can take requests. */
 export async function connect(
   file: string,
-  workerData: WorkerData,
+  { threads }: { threads: number },
   signal?: AbortSignal,
 ): Promise<Connection> {
   signal?.throwIfAborted();
-  const worker = new Worker(file, { workerData, name: 'anyformer cpu' });
+  const gate = exitGate();
+  const workerData: WorkerData = { threads, gate };
+  // The process's own options (`--input-type`, loaders) are for its own program.
+  const worker = new Worker(file, { workerData, name: 'anyformer cpu', execArgv: [] });
+  gates.add(gate);
   const waiting = new Map<Id, Waiting>();
   let nextId = 0;
   let ended: AnyformerError | undefined;
@@ -51,6 +60,7 @@ export async function connect(
   };
   const exited = new Promise<void>((resolve) => {
     worker.on('exit', (code) => {
+      gates.delete(gate);
       end(crashed(`exit code ${code}`));
       resolve();
     });
@@ -58,28 +68,14 @@ export async function connect(
   worker.on('error', (error) => end(crashed(error)));
   worker.on('messageerror', (error) => end(crashed(error)));
 
-  const ready = new Promise<void>((resolve, reject) => {
-    const id = nextId++;
-    waiting.set(id, { resolve: () => resolve(), reject });
-    const aborted = () => {
-      settle(id);
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', aborted, { once: true });
-    worker.on('message', (message: FromWorker) => {
-      if (message.kind === 'ready') {
-        signal?.removeEventListener('abort', aborted);
-        settle(id)?.resolve({});
-      } else if (message.kind === 'done') settle(message.id)?.resolve(message.value);
-      else settle(message.id)?.reject(new WorkerFailure(message.failure));
-    });
+  const ready = new Promise<Value>((resolve, reject) => {
+    waiting.set(nextId++, { resolve, reject });
   });
-  try {
-    await ready;
-  } catch (error) {
-    await worker.terminate();
-    throw error;
-  }
+  worker.on('message', (message: FromWorker) => {
+    if (message.kind === 'ready') settle(0)?.resolve({});
+    else if (message.kind === 'done') settle(message.id)?.resolve(message.value);
+    else settle(message.id)?.reject(new WorkerFailure(message.failure));
+  });
 
   const send = (message: ToWorker, transfer: Iterable<ArrayBuffer> = []) =>
     worker.postMessage(message, [...transfer]);
@@ -110,15 +106,21 @@ export async function connect(
     });
   }
 
-  return {
-    request,
-    async close() {
-      if (!ended) {
-        end(disposed('the device'));
-        worker.ref();
-        send({ kind: 'close' });
-      }
-      await exited;
-    },
-  };
+  async function close(): Promise<void> {
+    if (!ended) {
+      end(disposed('the device'));
+      worker.ref();
+      send({ kind: 'close' });
+    }
+    await exited;
+  }
+
+  try {
+    await abortable(ready, signal);
+  } catch (error) {
+    // Not `terminate`: a thread that is torn down while it loads native code takes the process along.
+    void close();
+    throw error;
+  }
+  return { request, close };
 }

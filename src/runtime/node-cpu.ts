@@ -38,7 +38,7 @@ export async function cpuDevice(options: CpuOptions = {}): Promise<Device> {
 }
 
 /** One compiled session and how many programs share it. */
-type Compiled = { session: Id; programs: number; done: Promise<unknown> };
+type Compiled = { key: string; session: Id; programs: number; done: Promise<unknown> };
 
 /** The device at the end of a connection. */
 export function openDevice(connection: Connection, threads: number): Device {
@@ -103,12 +103,7 @@ export function openDevice(connection: Connection, threads: number): Device {
     for (const [name, buffer] of prepared.buffers) bufferId(buffer, `the parameter '${name}'`);
     const shared = compiled.get(prepared.key) ?? start(prepared);
     shared.programs++;
-    const release = () => {
-      shared.programs--;
-      if (shared.programs > 0) return Promise.resolve();
-      if (compiled.get(prepared.key) === shared) compiled.delete(prepared.key);
-      return released(connection.request({ kind: 'release', session: shared.session }));
-    };
+    const release = () => leave(shared);
     try {
       await abortable(shared.done, signal);
     } catch (error) {
@@ -127,6 +122,13 @@ export function openDevice(connection: Connection, threads: number): Device {
     });
   }
 
+  async function leave(shared: Compiled): Promise<void> {
+    shared.programs--;
+    if (shared.programs > 0) return;
+    if (compiled.get(shared.key) === shared) compiled.delete(shared.key);
+    await released(connection.request({ kind: 'release', session: shared.session }));
+  }
+
   function start({ key, model, memory, folder, double }: Prepared): Compiled {
     const session = nextId++;
     const transfer = new Set<ArrayBuffer>([model.buffer]);
@@ -137,7 +139,7 @@ export function openDevice(connection: Connection, threads: number): Device {
       { kind: 'compile', session, model, memory: copies, folder, double },
       transfer,
     );
-    const entry = { session, programs: 0, done };
+    const entry: Compiled = { key, session, programs: 0, done };
     compiled.set(key, entry);
     done.catch(() => {
       if (compiled.get(key) === entry) compiled.delete(key);

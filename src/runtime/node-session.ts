@@ -1,5 +1,6 @@
 // The worker's side of the device: ONNX Runtime sessions and the buffers that outlive a run. One
 // request at a time; who asks, and in which thread, is node-worker.ts's business.
+import { MessageChannel } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { type DType, dtypes, type NDArray, sizeOf, type TypedArray } from '../tensor/index.js';
 import { memoryPool } from './memory-pool.js';
@@ -29,6 +30,17 @@ function hold({ dtype, shape, data }: NDArray): Held {
   const type = elementTypes[dtype];
   if (type === undefined) throw new Error(`${dtype} cannot be held by this device`);
   return { dtype, shape, data, tensor: new ort.Tensor(type, data, shape) };
+}
+
+/**
+ * Frees memory now. A collector that sees only small objects would let hundreds of megabytes wait;
+ * what is moved into a port that closes is gone at once.
+ */
+function discard(buffers: readonly ArrayBuffer[]): void {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(undefined, [...new Set(buffers)]);
+  port1.close();
+  port2.close();
 }
 
 const poolBytes = 64 * 2 ** 20;
@@ -75,6 +87,7 @@ export function openSessions(options: { threads: number }): Sessions {
       },
     });
     sessions.set(session, made);
+    discard(memory.map(({ data }) => data.buffer));
   }
 
   async function release(id: Id): Promise<void> {

@@ -1,13 +1,15 @@
 // The worker thread of the Node CPU device: takes requests from its port, carries them out one by
 // one, and moves the results back. ONNX Runtime's `run` blocks this thread, not the caller's.
 import { parentPort, workerData } from 'node:worker_threads';
+import { enter, leave } from './exit-gate.js';
 import { openSessions } from './node-session.js';
 import type { Failure, FromWorker, Id, Request, ToWorker, Value, WorkerData } from './protocol.js';
 
 if (!parentPort) throw new Error('node-worker.js runs in a worker thread only');
 const port = parentPort;
 
-const sessions = openSessions(workerData as WorkerData);
+const { threads, gate } = workerData as WorkerData;
+const sessions = openSessions({ threads });
 const queue: { id: Id; request: Request }[] = [];
 const cancelled = new Set<Id>();
 let busy = false;
@@ -26,14 +28,19 @@ port.on('message', (message: ToWorker) => {
 async function drain(): Promise<void> {
   busy = true;
   for (let next = queue.shift(); next && !closing; next = queue.shift()) {
-    if (!cancelled.delete(next.id)) await answer(next.id, next.request);
+    if (!cancelled.delete(next.id)) {
+      if (!enter(gate)) return;
+      await answer(next.id, next.request);
+      leave(gate);
+    }
     // A cancellation may have arrived while native code held this thread: let it in first.
     if (queue.length > 0) await new Promise((resolve) => setImmediate(resolve));
   }
   cancelled.clear();
   busy = false;
-  if (closing) {
+  if (closing && enter(gate)) {
     await sessions.close();
+    leave(gate);
     port.close();
   }
 }

@@ -14,6 +14,7 @@ import {
   showShape,
 } from '../tensor/index.js';
 import { checkMemory, checkType, disposed } from './checks.js';
+import { sessionOutput } from './compile.js';
 import type { DeviceBuffer, Feeds, Program, RowTarget, RunOptions } from './device.js';
 import { nativeError } from './native-error.js';
 import {
@@ -62,12 +63,12 @@ export function openProgram(parts: ProgramParts): Program {
     const request: Request = { kind: 'run', session: parts.session, feeds: fed, outputs };
     try {
       const results = await parts.request(request, transfer, signal);
-      return Object.fromEntries(
-        Object.entries(results).map(([name, { dtype, shape, data }]) => [
-          name,
-          ndarray(dtype, shape, data),
-        ]),
-      );
+      const returned: Record<string, NDArray> = {};
+      for (const name of graph.outputs.keys()) {
+        const result = results[sessionOutput(name)];
+        if (result) returned[name] = ndarray(result.dtype, result.shape, result.data);
+      }
+      return returned;
     } catch (error) {
       throw nativeError(error, 'runtime/run');
     }
@@ -109,8 +110,8 @@ export function openProgram(parts: ProgramParts): Program {
     const outputs = [...graph.outputs].map(([name, tensor]): OutputPlan => {
       const type = { dtype: tensor.dtype, shape: evaluateShape(tensor.shape, bindings) };
       const to = Object.hasOwn(into, name) ? into[name] : undefined;
-      if (!to) return { name, ...type, to: { kind: 'caller' } };
-      return { name, ...type, to: place(name, type, to, written) };
+      const where = to ? place(name, type, to, written) : ({ kind: 'caller' } as const);
+      return { name: sessionOutput(name), ...type, to: where };
     });
     for (const [name, tensor] of graph.updates) {
       const buffer = buffers.get(name);

@@ -1,6 +1,7 @@
 // What the device and its worker say to each other. Arrays in messages are moved, never cloned:
 // whoever posts one lists its buffer for transfer (`moveOut`) and does not touch it again.
 import { type DType, dtypes, type NDArray, type TypedArray } from '../tensor/index.js';
+import type { ExitGate } from './exit-gate.js';
 
 /** Sessions and buffers are named by the device, so that nobody waits for an answer to go on. */
 export type Id = number;
@@ -61,7 +62,7 @@ export type FromWorker =
   | { kind: 'failed'; id: Id; failure: Failure };
 
 /** What the worker thread is started with. */
-export type WorkerData = { threads: number };
+export type WorkerData = { threads: number; gate: ExitGate };
 
 /**
  * The array as it goes over: its own memory where it fills a buffer of its own (noted in `transfer`,

@@ -2,7 +2,7 @@
 // arithmetic rounded to each value's type. Slow by intent; it defines what every device must return.
 import type { NDArray } from './array.js';
 import { bindShapes } from './bind.js';
-import { type Dim, evaluateDim, evaluateShape } from './dim.js';
+import { type Bindings, type Dim, evaluateDim, evaluateShape } from './dim.js';
 import { AnyformerError } from './error.js';
 import type { Graph } from './graph.js';
 import type { LeafAttributes } from './ops/leaf.js';
@@ -14,14 +14,18 @@ type Arrays = Readonly<Record<string, NDArray>> | ReadonlyMap<string, NDArray>;
 const asMap = (arrays: Arrays): ReadonlyMap<string, NDArray> =>
   arrays instanceof Map ? arrays : new Map(Object.entries(arrays));
 
-/** Outputs and next parameter values of one run. */
+/**
+ * Outputs and next parameter values of one run. `sizes` are values of named sizes that no input's
+ * shape tells.
+ */
 export function interpret(
   g: Graph,
   feeds: Arrays = {},
   parameters: Arrays = {},
+  sizes: Bindings = {},
 ): { outputs: Map<string, NDArray>; updates: Map<string, NDArray> } {
   const [fed, held] = [asMap(feeds), asMap(parameters)];
-  const bindings = bindShapes(g.parameters, held, bindShapes(g.inputs, fed));
+  const bindings = bindShapes(g.parameters, held, bindShapes(g.inputs, fed, sizes));
   const size = (d: Dim) => evaluateDim(d, bindings);
   const values = new Map<Node, readonly NDArray[]>();
   const evaluateNode = (node: Node): readonly NDArray[] => {

@@ -8,7 +8,7 @@ import { type Graph, rewrite } from './graph.js';
 import { type MatmulAttributes, matmul } from './ops/matmul.js';
 import { build, type Node, type Tensor } from './tensor.js';
 
-export const simplify = (g: Graph): Graph => fuseProducts(share(stripTags(g)));
+export const simplify = (g: Graph): Graph => share(fuseProducts(share(stripTags(g))));
 
 /** Replaces every tag by what it names. Taps that are outputs keep their value. */
 export const stripTags = (g: Graph): Graph =>
@@ -32,6 +32,7 @@ export function share(g: Graph): Graph {
  */
 export function attributeKey(value: unknown): string {
   if (typeof value === 'number') return numberKey(value);
+  if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'string') return JSON.stringify(value);
   if (value instanceof SymbolicDim) return `dim ${value.key}`;
   if (Array.isArray(value)) return `[${value.map(attributeKey).join(',')}]`;
@@ -82,28 +83,28 @@ export function fuseProducts(g: Graph): Graph {
   const transposed = rewrite(g, (node, inputs, copy) => {
     if (node.row.name !== 'matmul') return copy(inputs);
     const attributes = node.attributes as MatmulAttributes;
-    const [a, b] = inputs.map(swapped);
-    if (!a && !b) return copy(inputs);
-    return build(
-      matmul,
-      [a ?? inputs[0], b ?? inputs[1]],
-      {
-        ...attributes,
-        transposeA: attributes.transposeA !== Boolean(a),
-        transposeB: attributes.transposeB !== Boolean(b),
-      },
-      node.path,
-    );
+    const [a, b] = inputs.map(withoutSwaps);
+    if (a.x === inputs[0] && b.x === inputs[1]) return copy(inputs);
+    const transposeA = attributes.transposeA !== a.odd;
+    const transposeB = attributes.transposeB !== b.odd;
+    return build(matmul, [a.x, b.x], { ...attributes, transposeA, transposeB }, node.path);
   });
   const counts = readers(transposed);
   return rewrite(transposed, (node, inputs, copy) => {
-    const scaled = scaledProduct(node, counts);
+    const scaled = scaledProduct(node, inputs, counts);
     if (!scaled) return copy(inputs);
     const product = inputs[scaled.at].node;
     const attributes = product.attributes as MatmulAttributes;
     const scale = attributes.scale * scaled.factor;
     return build(matmul, product.inputs, { ...attributes, scale }, node.path);
   });
+}
+
+/** The tensor under exchanges of its last two axes, and whether their number is odd. */
+function withoutSwaps(tensor: Tensor): { x: Tensor; odd: boolean } {
+  let [x, odd] = [tensor, false];
+  for (let under = swapped(x); under; under = swapped(x)) [x, odd] = [under, !odd];
+  return { x, odd };
 }
 
 /** What was transposed, where a tensor is a plain exchange of another's last two axes. */
@@ -119,17 +120,20 @@ function swapped(x: Tensor): Tensor | undefined {
   return plain ? x.node.inputs[0] : undefined;
 }
 
-/** matmul * scalar or matmul / scalar, the product being read nowhere else. */
+/**
+ * matmul * scalar or matmul / scalar, the product being read nowhere else. `inputs` are the node's
+ * carried ones: a product that took a scale already takes the next.
+ */
 function scaledProduct(
   node: Node,
+  inputs: readonly Tensor[],
   counts: ReadonlyMap<Tensor, number>,
 ): { at: number; factor: number } | undefined {
   const { name } = node.row;
   if (name !== 'mul' && name !== 'div') return undefined;
   for (const at of name === 'mul' ? [0, 1] : [0]) {
-    const product = node.inputs[at];
-    const other = node.inputs[1 - at];
-    if (product.node.row.name !== 'matmul' || counts.get(product) !== 1) continue;
+    const other = inputs[1 - at];
+    if (inputs[at].node.row.name !== 'matmul' || counts.get(node.inputs[at]) !== 1) continue;
     if (other.node.row.name !== 'constant' || other.rank !== 0) continue;
     const [value] = toNumbers((other.node.attributes as { value: NDArray }).value);
     return { at, factor: name === 'mul' ? value : 1 / value };

@@ -1,5 +1,7 @@
 // What the Device contract promises, on the Node CPU device: moves, buffers, rows, sizes, sharing,
 // abort, disposal, bad input, a worker that dies.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +25,8 @@ import {
   toNumbers,
 } from '../../src/tensor/index.js';
 import { copy, expectClose, random } from './support.js';
+
+const dist = (path: string) => new URL(`../../dist/${path}`, import.meta.url).href;
 
 let device: Device;
 beforeAll(async () => {
@@ -268,6 +272,7 @@ describe('bad input', () => {
     await expect(device.compile(g, { parameters: wrong })).rejects.toMatchObject({
       code: 'run/shape',
     });
+    await expect(device.compile(graph({}))).rejects.toMatchObject({ code: 'compile/empty' });
     const half = input('h', 'bf16', [4]);
     await expect(device.compile(graph({ y: half }))).rejects.toMatchObject({
       code: 'runtime/dtype',
@@ -438,6 +443,51 @@ describe('the end of a device', () => {
     await program.dispose();
     await own.dispose();
   });
+
+  it('leaves no thread behind when it is aborted while it opens', async () => {
+    for (const wait of [0, 5, 20, 60]) {
+      const controller = new AbortController();
+      const opening = cpuDevice({ threads: 1, signal: controller.signal });
+      setTimeout(() => controller.abort(new Error('too slow')), wait);
+      const opened = await opening.catch((error: unknown) => error);
+      if (opened instanceof Error) expect(opened.message).toBe('too slow');
+      else await (opened as Device).dispose();
+    }
+  });
+
+  // Against dist, as users have it: the exit code is the process's own in every case.
+  const script = (end: string) => `
+    const { cpuDevice } = await import(${JSON.stringify(dist('runtime/node-cpu.js'))});
+    const t = await import(${JSON.stringify(dist('tensor/index.js'))});
+    const device = await cpuDevice({ threads: 1 });
+    let y = t.input('x', 'f32', ['n', 512]);
+    const w = t.constant(t.zerosOf('f32', [512, 512]));
+    for (let i = 0; i < 20; i++) y = y.matmul(w);
+    const program = await device.compile(t.graph({ y }));
+    await program.run({ x: t.zerosOf('f32', [1, 512]) });
+    ${end}
+  `;
+  const ends = {
+    'with nothing running': { end: '', code: 0 },
+    'by process.exit during a run': {
+      end: `program.run({ x: t.zerosOf('f32', [2048, 512]) });
+        setTimeout(() => process.exit(7), 10);`,
+      code: 7,
+    },
+    'by an error during a run': {
+      end: `program.run({ x: t.zerosOf('f32', [2048, 512]) });
+        setTimeout(() => { throw new Error('oops'); }, 10);`,
+      code: 1,
+    },
+  };
+  for (const [how, { end, code }] of Object.entries(ends)) {
+    it(`may be forgotten: the process ends ${how}`, async () => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script(end)]);
+      child.stderr.resume();
+      const [found, signal] = await once(child, 'exit');
+      expect({ found, signal }).toEqual({ found: code, signal: null });
+    });
+  }
 
   const worker = fileURLToPath(new URL('crashing-worker.mjs', import.meta.url));
   for (const [threads, how] of [

@@ -130,7 +130,7 @@ function readWeights(
   const take = (shape: readonly number[]): NDArray => {
     const start = at;
     at += 4 * count(shape);
-    return ndarray('f32', shape, viewAs('f32', bytes.slice(start, at)));
+    return ndarray('f32', shape, viewAs('f32', new Uint8Array(bytes.subarray(start, at))));
   };
   weights.set('model.embed_tokens.weight', take([vocab, hidden]));
   for (const { name, shape, heads: rotating } of perLayer) {

@@ -172,7 +172,7 @@ const BOUNDARIES = {
 };
 
 /** Sign and level index of the nearest level. */
-function codeOf(value: number, step: number, element: Element): number {
+export function codeOf(value: number, step: number, element: Element): number {
   const index = step === 0 ? 0 : levelIndex(Math.abs(value) / step, element);
   return index > 0 && value < 0 ? index | 8 : index;
 }

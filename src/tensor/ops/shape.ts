@@ -12,7 +12,7 @@ import {
   shapeSize,
   showShape,
 } from '../dim.js';
-import { axisOf, defineOp, type Emitter, ints, reject, type ValueName } from '../op.js';
+import { axisOf, defineOp, type Emitter, int, ints, reject, type ValueName } from '../op.js';
 import { around, broadcastIndex, coordinates, strides } from '../strides.js';
 import { checkHolds } from './element.js';
 
@@ -36,8 +36,12 @@ export const reshape = defineOp<{ shape: Shape }>({
     }
     return [{ dtype: x.dtype, shape }];
   },
-  lower: (emit, { values, inputs, attributes }) =>
-    emit.node('Reshape', [values[0], reshapeTarget(emit, inputs[0].shape, attributes.shape)]),
+  lower: (emit, { values, inputs, attributes: { shape } }) => {
+    const target = reshapeTarget(emit, inputs[0].shape, shape);
+    return target === undefined
+      ? emit.node('Reshape', [values[0], emit.sizes(shape)], { allowzero: int(1) })
+      : emit.node('Reshape', [values[0], target]);
+  },
   evaluate: sameData,
 });
 
@@ -55,14 +59,14 @@ export function fillShape(from: Shape, sizes: readonly DimLike[]): Shape {
 
 /**
  * ONNX's target vector: 0 copies the size at the same place, one -1 is computed from the rest; only
- * with two or more sizes left unknown is the vector computed at run time.
+ * with two or more sizes left unknown (or a size of 0) is the vector that of the sizes themselves.
  */
-function reshapeTarget(emit: Emitter, from: Shape, to: Shape): ValueName {
+function reshapeTarget(emit: Emitter, from: Shape, to: Shape): ValueName | undefined {
   const short = to.map((d, i) =>
     typeof d === 'number' ? d : i < from.length && sameDim(d, from[i]) ? 0 : -1,
   );
   const literalZero = to.some((d) => d === 0);
-  if (literalZero || short.filter((d) => d === -1).length > 1) return emit.sizes(to);
+  if (literalZero || short.filter((d) => d === -1).length > 1) return undefined;
   return emit.constant(
     ndarray('i64', [to.length], BigInt64Array.from(short.map((d) => BigInt(d)))),
   );

@@ -55,7 +55,14 @@ const sigmoid = unary('sigmoid', 'float', 'Sigmoid', logistic, { flops: 4 });
 const softplus = unary(
   'softplus',
   'float',
-  'Softplus',
+  perType(
+    (emit, x) => emit.node('Softplus', [x]),
+    (emit, x) => {
+      const small = emit.node('Exp', [emit.node('Neg', [emit.node('Abs', [x])])]);
+      const rest = emit.node('Log', [emit.node('Add', [small, emit.scalar('f64', 1)])]);
+      return emit.node('Add', [emit.node('Relu', [x]), rest]);
+    },
+  ),
   (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
   { flops: 4 },
 );

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { candidates, original } from '../../tests/optimize/example-run.js';
-import { assess } from './assess.js';
-import { parseBudget } from './budget.js';
-import { renderTable, tableRows } from './table.js';
+import { assess } from '../../src/optimize/assess.js';
+import { parseBudget } from '../../src/optimize/budget.js';
+import { renderTable, tableRows } from '../../src/optimize/table.js';
+import { candidates, original } from './example-run.js';
 
 const assessment = assess({
   original,

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { original, candidates as tried } from '../../tests/optimize/example-run.js';
-import { assess } from './assess.js';
-import { parseBudget } from './budget.js';
-import type { Candidate } from './candidate.js';
-import { judge, meets } from './judge.js';
-import { recommend } from './recommend.js';
+import { assess } from '../../src/optimize/assess.js';
+import { parseBudget } from '../../src/optimize/budget.js';
+import type { Candidate } from '../../src/optimize/candidate.js';
+import { judge, meets } from '../../src/optimize/judge.js';
+import { recommend } from '../../src/optimize/recommend.js';
+import { original, candidates as tried } from './example-run.js';
 
 const choose = (budget: string, more: { prefer?: string; candidates?: Candidate[] } = {}) =>
   recommend({ original, candidates: tried, budget: parseBudget(budget), ...more });

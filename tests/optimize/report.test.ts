@@ -1,8 +1,8 @@
 import { parseHTML } from 'linkedom';
 import { describe, expect, it } from 'vitest';
-import { candidates, original, reportData } from '../../tests/optimize/example-run.js';
-import { escapeHtml, html, jsonIsland } from './html.js';
-import { renderReport, reportJson } from './report.js';
+import { escapeHtml, html, jsonIsland } from '../../src/optimize/html.js';
+import { renderReport, reportJson } from '../../src/optimize/report.js';
+import { candidates, original, reportData } from './example-run.js';
 
 const open = async (budget: string) => {
   const data = reportData(budget);
@@ -115,7 +115,7 @@ describe('the report', () => {
     const data = reportData(FITS);
     const { size } = original.metrics;
     const bare = { ...original, metrics: { size } };
-    const { assess } = await import('./assess.js');
+    const { assess } = await import('../../src/optimize/assess.js');
     const alone = assess({ original: bare, candidates: [], budget: data.assessment.budget });
     const { document } = parseHTML(
       await renderReport({ ...data, assessment: alone, modules: undefined, quality: [] }),

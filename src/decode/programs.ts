@@ -1,0 +1,98 @@
+// The two programs of decoding. `prefill` reads whole prompts and returns what later tokens need of
+// them; `step` reads new tokens against a cache of a fixed capacity, whose unused tail is masked.
+// Both score the last place only: the product with the vocabulary is the widest of the model.
+//
+// A cache holds the rows of all prompts from place 0 on. Shorter prompts of a batch are padded on the
+// left, so that new rows have one place in all of them.
+
+import type { MixState } from '../mixers/mixer.js';
+import {
+  type Built,
+  buildProgram,
+  isDecoder,
+  type Model,
+  wholeSequences,
+  wrongKind,
+} from '../models/model.js';
+import { concat, type Dim, input, iota, type Tensor } from '../tensor/index.js';
+
+/** What a step reads and what a run adds, under the names that transformers.js uses. */
+export const pastName = (layer: number, name: string): string => `past_key_values.${layer}.${name}`;
+export const presentName = (layer: number, name: string): string => `present.${layer}.${name}`;
+
+/** Picks the last place: [batch, seq, width] -> [batch, 1, width]. */
+const lastPlace = (hidden: Tensor): Tensor => hidden.slice(1, -1);
+
+/**
+ * input_ids and attention_mask: i64[batch, seq], padded on the left -> logits: f32[batch,
+ * vocabulary], and every layer's rows `present.{i}.{name}` for all `seq` places.
+ */
+export function prefillProgram(model: Model): Built {
+  if (!isDecoder(model)) throw wrongKind(model, 'decoder');
+  const { family, config } = model;
+  return buildProgram(model, (s) => {
+    const states = family.states(config).map((): MixState => ({ present: {} }));
+    const logits = family.logits(s, config, { ...wholeSequences(), states, keep: lastPlace });
+    return { logits: logits.squeeze(1), ...presentRows(states) };
+  });
+}
+
+/**
+ * input_ids: i64[batch, new]; lengths: i64[batch], how many places of the cache are filled; padding:
+ * i64[batch], how many of these, at the beginning, hold no token; past_key_values.{i}.{name}: f32
+ * with `capacity` places -> logits: f32[batch, vocabulary], and the rows of the `new` places.
+ */
+export function stepProgram(model: Model): Built {
+  if (!isDecoder(model)) throw wrongKind(model, 'decoder');
+  const { family, config } = model;
+  return buildProgram(model, (s) => {
+    const ids = input('input_ids', 'i64', ['batch', 'new']);
+    const lengths = input('lengths', 'i64', ['batch']).unsqueeze(1);
+    const padding = input('padding', 'i64', ['batch']).unsqueeze(1);
+    const states: MixState[] = family.states(config).map((specs, layer) => ({
+      past: Object.fromEntries(
+        Object.entries(specs).map(([name, { shape }]) => [
+          name,
+          input(pastName(layer, name), 'f32', shape),
+        ]),
+      ),
+      present: {},
+    }));
+    const seen = against(lengths, padding, ids.size(1));
+    const logits = family.logits(s, config, { ids, ...seen, states, keep: lastPlace });
+    return { logits: logits.squeeze(1), ...presentRows(states) };
+  });
+}
+
+/** A place that no query reaches. */
+const NOWHERE = 2 ** 40;
+
+/**
+ * Positions and mask of `count` new places after the filled ones; lengths and padding are [batch, 1].
+ * The keys are the whole cache, then the new places: each has a place in the text's row, and a query
+ * sees those up to its own. Queries in the padding see everything, as in `wholeSequences`.
+ */
+function against(
+  lengths: Tensor,
+  padding: Tensor,
+  count: Dim,
+): { positions: Tensor; mask: Tensor } {
+  const cached = iota('capacity');
+  const filled = cached.less(lengths).and(cached.greaterEqual(padding)); // [batch, capacity]
+  const places = lengths.add(iota(count)); // [batch, new]
+  const stands = places.greaterEqual(padding);
+  const keys = concat([filled.where(cached, NOWHERE), stands.where(places, NOWHERE)], 1);
+  const causal = keys.unsqueeze(1, 2).lessEqual(places.unsqueeze(1, 3)); // [batch, 1, new, keys]
+  return {
+    positions: places.sub(padding).maximum(0),
+    mask: causal.or(stands.not().unsqueeze(1, 3)),
+  };
+}
+
+function presentRows(states: readonly MixState[]): Record<string, Tensor> {
+  return Object.fromEntries(
+    states.flatMap(({ present }, layer) =>
+      Object.entries(present).map(([name, rows]) => [presentName(layer, name), rows]),
+    ),
+  );
+}
