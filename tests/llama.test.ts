@@ -6,6 +6,7 @@ import { memoryStore } from '../src/models/checkpoint.js';
 import {
   createModel,
   fullDecoderProgram,
+  isDecoder,
   type Model,
   parameterValues,
 } from '../src/models/model.js';
@@ -134,6 +135,68 @@ describe('the Llama family', () => {
       const expected = naiveLlama(weights, c, [...ids, ...further[i]]).at(-1) ?? [];
       expectClose(row(scores, i), expected, 1e-4, `text ${i}`);
     });
+  });
+
+  it('one run over padded prompts equals the pieces in which a decoder reads them', async () => {
+    const c = { ...configs['shared key heads, tied head'], max_position_embeddings: 400 };
+    const weights = weightsOf(c);
+    const model = llamaOf(c, weights);
+    const texts = [text(300, 31), text(20, 32), text(170, 33)];
+    const built = prefillProgram(model);
+    const parameters = await parameterValues(model, built);
+    await using whole = await device.compile(built.graph, { parameters });
+    const padded = (fill: (ids: number[], missing: number) => number[]) =>
+      fromNumbers(
+        'i64',
+        [3, 300],
+        texts.flatMap((ids) => fill(ids, 300 - ids.length)),
+      );
+    const feeds = () => ({
+      // Any token may stand in the padding.
+      input_ids: padded((ids, missing) => [...text(missing, 99), ...ids]),
+      attention_mask: padded((ids, missing) => [
+        ...new Array(missing).fill(0),
+        ...ids.map(() => 1),
+      ]),
+    });
+    const atOnce = await whole.run(feeds());
+    await using decoder = await openDecoder(model, device);
+    const { logits, cache } = await decoder.prefill(texts);
+    await using _ = cache;
+    expectClose(toNumbers(logits), toNumbers(atOnce.logits), 1e-4);
+    expectClose(row(logits, 1), naiveLlama(weights, c, texts[1]).at(-1) ?? [], 1e-4);
+    // The rows themselves, of a text without padding.
+    const key = await cache.feeds()['past_key_values.1.key'].read();
+    const rows = atOnce['present.1.key'];
+    const [, heads, headDim, capacity] = key.shape;
+    for (let at = 0; at < heads * headDim; at++) {
+      const held = (key.data as Float32Array).subarray(at * capacity, at * capacity + 300);
+      expectClose(held, (rows.data as Float32Array).subarray(at * 300, (at + 1) * 300), 1e-4);
+    }
+  });
+
+  it('positions count the tokens of a text, not the places of its row', async () => {
+    const plain = llamaOf(base);
+    if (!isDecoder(plain)) throw new Error('no decoder');
+    const { family } = plain;
+    // Rotations are relative and cannot tell: this family scores every token with its position.
+    const telling: Model = {
+      ...plain,
+      family: {
+        ...family,
+        logits: (s, config, inputs) => {
+          const own = inputs.positions.cast('f32').unsqueeze(-1);
+          const { keep = (x) => x } = inputs;
+          return family.logits(s, config, inputs).mul(0).add(keep(own));
+        },
+      },
+    };
+    await using decoder = await openDecoder(telling, device);
+    const { logits, cache } = await decoder.prefill([text(3), text(9)]);
+    await using _ = cache;
+    expect([row(logits, 0)[0], row(logits, 1)[0]]).toEqual([2, 8]);
+    const next = await decoder.step([text(2), text(2)], cache);
+    expect([row(next, 0)[0], row(next, 1)[0]]).toEqual([4, 10]);
   });
 
   it('both programs are given the very same arrays, and score one place', async () => {

@@ -69,6 +69,14 @@ export const lowRank = compressPass<Options>({
       });
       context.progress?.((i + 1) / matrices.length, `low-rank ${path}`);
     }
+    if (replaced.size === 0) {
+      throw new AnyformerError('compress/nothing', {
+        what: `low-rank at ratio ${o.ratio} changes nothing in '${model.name}'`,
+        expected: `a matrix large enough for rank ${RANK_STEP}`,
+        found: `${matrices.length} smaller ones`,
+        hint: 'take a larger ratio, or another pass',
+      });
+    }
     return withMatrices(model, { name: 'low-rank', options: o }, replaced);
   },
 });

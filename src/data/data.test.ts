@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AnyformerError } from '../tensor/error.js';
 import { readLabelled } from './labelled.js';
 import { readLines, readTexts } from './lines.js';
-import { permutation, sampleIndices, uniformAt } from './random.js';
+import { permutation, sampleIndices, uniformAt } from '../tensor/random.js';
 import { type Labelled, sampleLabelled, sampleTexts, splitLabelled } from './split.js';
 
 let folder = '';

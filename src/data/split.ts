@@ -1,7 +1,7 @@
 // Seeded, stratified splits and samples: every class keeps its share, rows keep their order, and the
 // result depends on the data and the seed alone. Equal texts are not kept together.
 import { AnyformerError } from '../tensor/error.js';
-import { permutation, sampleIndices } from './random.js';
+import { permutation, sampleIndices } from '../tensor/random.js';
 
 /** Texts with a class each: `classes[labels[i]]` is the label of `texts[i]`. */
 export type Labelled = {

@@ -1,9 +1,10 @@
 // The memory of decoding: one buffer on the device for each tensor that a layer keeps. New rows are
-// written where they belong; nothing else moves. When the places run out, the buffers are replaced by
-// ones of twice the capacity, so each row is copied once on average.
+// written where they belong; nothing else moves. When the places run out, larger buffers take over,
+// their capacity growing by half: steps read the whole capacity, so doubling would cost them more than
+// it saves in copies.
 import type { StateSpec } from '../mixers/mixer.js';
 import type { Device, DeviceBuffer, Program, RowTarget } from '../runtime/index.js';
-import { AnyformerError, graph, input } from '../tensor/index.js';
+import { AnyformerError, type Graph, graph, input } from '../tensor/index.js';
 import { pastName, presentName } from './programs.js';
 
 /** What each layer keeps, by name. */
@@ -36,11 +37,15 @@ export type Cache = AsyncDisposable & {
   dispose(): Promise<void>;
 };
 
+const GROWTH = 1.5;
+
 type Entry = { past: string; present: string; spec: StateSpec; buffer: DeviceBuffer };
 
+/** `copier`: the compiled `copyGraph` of the same states. */
 export async function openCache(
   device: Device,
   states: LayerStates,
+  copier: () => Promise<Program>,
   options: CacheOptions,
 ): Promise<Cache> {
   const { batch, limit, padding = new Array<number>(batch).fill(0) } = options;
@@ -84,7 +89,7 @@ export async function openCache(
     const larger = await allocate(places);
     try {
       if (length > 0) {
-        await using copy = await copyProgram(device, states);
+        const copy = await copier();
         await copy.run(feeds(entries), { into: targets(larger, 0), signal });
       }
     } catch (error) {
@@ -122,7 +127,9 @@ export async function openCache(
           found: `${needed} tokens`,
         });
       }
-      if (needed > capacity) await grow(Math.min(Math.max(needed, 2 * capacity), limit), signal);
+      if (needed <= capacity) return;
+      const ample = Math.max(needed, Math.ceil(GROWTH * capacity));
+      await grow(Math.min(ample, limit), signal);
     },
     advance(count) {
       length += count;
@@ -137,12 +144,12 @@ async function free(entries: readonly Entry[]): Promise<void> {
 }
 
 /** Every state as it is, to be written as the first rows of a larger buffer. */
-function copyProgram(device: Device, states: LayerStates): Promise<Program> {
+export function copyGraph(states: LayerStates): Graph {
   const outputs = states.flatMap((specs, layer) =>
     Object.entries(specs).map(([name, { shape }]) => [
       presentName(layer, name),
       input(pastName(layer, name), 'f32', shape),
     ]),
   );
-  return device.compile(graph(Object.fromEntries(outputs)));
+  return graph(Object.fromEntries(outputs));
 }

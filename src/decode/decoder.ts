@@ -1,10 +1,12 @@
-// A decoder: a model's programs compiled on a device, ready for any number of texts. The programs are
-// given the same arrays as weights, read once.
+// A decoder: a model compiled on a device, ready for any number of texts. One program serves prompts
+// and new tokens, so that the device holds the weights once: a prompt is read in pieces against the
+// cache that it fills. Pieces cost no more time than the whole prompt in one run (their scores stay in
+// the processor's cache), bound the memory of the scores, and can be aborted in between.
 import { isDecoder, type Model, parameterValues, wrongKind } from '../models/model.js';
-import type { Device, Feeds, Program } from '../runtime/index.js';
+import type { Device, Program } from '../runtime/index.js';
 import { AnyformerError, fromNumbers, type NDArray } from '../tensor/index.js';
-import { type Cache, type LayerStates, openCache } from './cache.js';
-import { prefillProgram, stepProgram } from './programs.js';
+import { type Cache, copyGraph, type LayerStates, openCache } from './cache.js';
+import { stepProgram } from './programs.js';
 
 export type Decoder = AsyncDisposable & {
   readonly model: Model;
@@ -30,6 +32,8 @@ export type Decoder = AsyncDisposable & {
 
 /** Places that a cache begins with, beside those of the prompt. */
 const HEADROOM = 64;
+/** Most tokens of each text that one run reads. */
+const PIECE = 128;
 
 /** Compiles the model. Errors: `models/kind`, and those of the weights and of the device. */
 export async function openDecoder(
@@ -41,87 +45,74 @@ export async function openDecoder(
   const { family, config } = model;
   const [context, vocabulary] = [family.context(config), family.vocabulary(config)];
   const states: LayerStates = family.states(config);
-  const built = [prefillProgram(model), stepProgram(model)];
-  // Both programs declare the same parameters.
-  const parameters = await parameterValues(model, built[0]);
-  const compiled = await Promise.allSettled(
-    built.map((program) => device.compile(program.graph, { parameters, signal })),
-  );
-  const programs = compiled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  const dispose = async () => {
-    await Promise.all(programs.map((program) => program.dispose()));
-  };
-  const failed = compiled.find((one) => one.status === 'rejected');
-  if (failed) {
-    await dispose();
-    throw failed.reason;
-  }
-  const [prefill, step] = programs;
+  const built = stepProgram(model);
+  const parameters = await parameterValues(model, built);
+  const program = await device.compile(built.graph, { parameters, signal });
+  let copier: Promise<Program> | undefined;
 
-  /** One run that adds `count` places to the cache. */
-  async function extend(
-    program: Program,
-    feeds: Feeds,
+  async function step(
+    tokens: readonly (readonly number[])[],
     cache: Cache,
-    count: number,
-    signal: AbortSignal | undefined,
+    signal?: AbortSignal,
   ): Promise<NDArray> {
+    const count = tokens[0]?.length ?? 0;
+    await cache.reserve(count, signal);
+    const feeds = {
+      input_ids: fromNumbers('i64', [cache.batch, count], tokens.flat()),
+      lengths: fromNumbers('i64', [cache.batch], new Array(cache.batch).fill(cache.length)),
+      padding: fromNumbers('i64', [cache.batch], cache.padding),
+      ...cache.feeds(),
+    };
     const { logits } = await program.run(feeds, { into: cache.targets(), signal });
     cache.advance(count);
     return logits;
+  }
+
+  async function prefill(texts: readonly (readonly number[])[], signal?: AbortSignal) {
+    const longest = Math.max(...texts.map((text) => text.length));
+    checkTexts(texts, { longest, context, vocabulary });
+    const padding = texts.map((text) => longest - text.length);
+    const padded = texts.map((text, i) => [...new Array<number>(padding[i]).fill(0), ...text]);
+    const cache = await openCache(
+      device,
+      states,
+      () => (copier ??= device.compile(copyGraph(states))),
+      { batch: texts.length, capacity: longest + HEADROOM, limit: context, padding },
+    );
+    try {
+      const pieces = Math.ceil(longest / PIECE);
+      const bounds = Array.from({ length: pieces + 1 }, (_, i) =>
+        Math.round((i * longest) / pieces),
+      );
+      const read = (i: number) =>
+        step(
+          padded.map((row) => row.slice(bounds[i], bounds[i + 1])),
+          cache,
+          signal,
+        );
+      let logits = await read(0);
+      for (let i = 1; i < pieces; i++) logits = await read(i);
+      return { logits, cache };
+    } catch (error) {
+      await cache.dispose();
+      throw error;
+    }
+  }
+
+  async function dispose(): Promise<void> {
+    await program.dispose();
+    await copier?.then(
+      (copy) => copy.dispose(),
+      () => {},
+    );
   }
 
   return {
     model,
     device,
     context,
-    async prefill(texts, signal) {
-      const longest = Math.max(...texts.map((text) => text.length));
-      checkTexts(texts, { longest, context, vocabulary });
-      const padding = texts.map((text) => longest - text.length);
-      const padded = (value: (id: number) => number, fill: number) =>
-        texts.flatMap((text, row) => [...new Array(padding[row]).fill(fill), ...text.map(value)]);
-      const cache = await openCache(device, states, {
-        batch: texts.length,
-        capacity: longest + HEADROOM,
-        limit: context,
-        padding,
-      });
-      const shape = [texts.length, longest];
-      try {
-        const feeds = {
-          input_ids: fromNumbers(
-            'i64',
-            shape,
-            padded((id) => id, 0),
-          ),
-          attention_mask: fromNumbers(
-            'i64',
-            shape,
-            padded(() => 1, 0),
-          ),
-        };
-        return { logits: await extend(prefill, feeds, cache, longest, signal), cache };
-      } catch (error) {
-        await cache.dispose();
-        throw error;
-      }
-    },
-    async step(tokens, cache, signal) {
-      const count = tokens[0]?.length ?? 0;
-      await cache.reserve(count, signal);
-      const feeds = {
-        input_ids: fromNumbers('i64', [cache.batch, count], tokens.flat()),
-        lengths: fromNumbers(
-          'i64',
-          [cache.batch],
-          cache.padding.map(() => cache.length),
-        ),
-        padding: fromNumbers('i64', [cache.batch], cache.padding),
-        ...cache.feeds(),
-      };
-      return extend(step, feeds, cache, count, signal);
-    },
+    prefill,
+    step,
     dispose,
     [Symbol.asyncDispose]: dispose,
   };

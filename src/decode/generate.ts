@@ -2,10 +2,10 @@
 // iterable; leaving the loop early, or aborting, frees what it holds on the device.
 import type { Model } from '../models/model.js';
 import type { Device } from '../runtime/index.js';
-import { AnyformerError, type NDArray } from '../tensor/index.js';
+import { AnyformerError, type NDArray, uniformAt } from '../tensor/index.js';
 import { type Decoder, openDecoder } from './decoder.js';
 import { checkOptions, type GenerationOptions, type HuggingFaceOptions } from './options.js';
-import { best, draw, uniformAt } from './sample.js';
+import { best, draw } from './sample.js';
 import { streamText } from './stream-text.js';
 
 export type GenerationStep = {

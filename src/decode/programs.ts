@@ -1,8 +1,9 @@
-// The two programs of decoding. `prefill` reads whole prompts and returns what later tokens need of
-// them; `step` reads new tokens against a cache of a fixed capacity, whose unused tail is masked.
+// The programs of decoding. `prefill` reads whole prompts in one run and returns what later tokens need
+// of them. `step` reads new tokens, one or many, against a cache of a fixed capacity, whose unused tail
+// is masked; against an empty cache it reads prompts too, and this is how `openDecoder` reads them.
 // Both score the last place only: the product with the vocabulary is the widest of the model.
 //
-// A cache holds the rows of all prompts from place 0 on. Shorter prompts of a batch are padded on the
+// A cache holds the rows of all texts from place 0 on. Shorter prompts of a batch are padded on the
 // left, so that new rows have one place in all of them.
 
 import type { MixState } from '../mixers/mixer.js';
@@ -70,7 +71,7 @@ const NOWHERE = 2 ** 40;
 /**
  * Positions and mask of `count` new places after the filled ones; lengths and padding are [batch, 1].
  * The keys are the whole cache, then the new places: each has a place in the text's row, and a query
- * sees those up to its own. Queries in the padding see everything, as in `wholeSequences`.
+ * sees those up to its own that hold a token.
  */
 function against(
   lengths: Tensor,
@@ -82,11 +83,8 @@ function against(
   const places = lengths.add(iota(count)); // [batch, new]
   const stands = places.greaterEqual(padding);
   const keys = concat([filled.where(cached, NOWHERE), stands.where(places, NOWHERE)], 1);
-  const causal = keys.unsqueeze(1, 2).lessEqual(places.unsqueeze(1, 3)); // [batch, 1, new, keys]
-  return {
-    positions: places.sub(padding).maximum(0),
-    mask: causal.or(stands.not().unsqueeze(1, 3)),
-  };
+  const mask = keys.unsqueeze(1, 2).lessEqual(places.unsqueeze(1, 3)); // [batch, 1, new, keys]
+  return { positions: places.sub(padding).maximum(0), mask };
 }
 
 function presentRows(states: readonly MixState[]): Record<string, Tensor> {

@@ -97,15 +97,3 @@ function nucleus(weights: Float64Array, ids: readonly number[], p: number): numb
   });
   return end < 0 ? likely : likely.slice(0, end + 1);
 }
-
-/** Numbers in [0, 1) that depend on the seed and the step alone (MurmurHash3's finaliser, twice). */
-export function uniformAt(seed: number, step: number): number {
-  return mix(mix(seed ^ 0x9e3779b9) + Math.imul(step, 0x85ebca77)) / 2 ** 32;
-}
-
-function mix(value: number): number {
-  let x = value | 0;
-  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
-  x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
-  return (x ^ (x >>> 16)) >>> 0;
-}

@@ -4,8 +4,8 @@
 // Decoding: past keys [batch, kvHeads, headDim, capacity] (transposed: their product with a query
 // reads memory in order) and values [batch, kvHeads, capacity, headDim] are plain inputs. The scores
 // of past and new keys are joined before the softmax, and only the new rows come back: the cache is
-// never copied. The mask covers capacity + new keys. Where it hides a place of the cache, the key may
-// be anything, the value anything finite: its weight is 0, and 0 x infinity is NaN.
+// never copied. The mask covers capacity + new keys; what it hides has weight 0, and must be finite
+// all the same, since 0 x infinity is NaN.
 import { z } from 'zod';
 import { linear, type Rotary, rotaryTables, rotate, type Scope } from '../nn/index.js';
 import { AnyformerError, concat, currentPath, rearrange, type Tensor } from '../tensor/index.js';

@@ -5,7 +5,11 @@ import type { Scope } from '../nn/index.js';
 import type { Tensor } from '../tensor/index.js';
 
 export type MixContext = {
-  /** Which keys a query may see: bool, broadcasts to [batch, heads, queries, keys]. */
+  /**
+   * Which keys a query may see: bool, broadcasts to [batch, heads, queries, keys]; the keys of the
+   * past, whole capacity, come before the new ones. What a query that may see none gets is finite,
+   * and for nobody to read.
+   */
   mask?: Tensor | undefined;
   /** Position of each token: i64[batch, seq]. */
   positions?: Tensor | undefined;
@@ -21,7 +25,10 @@ export type MixState = {
   present: Record<string, Tensor>;
 };
 
-/** How the caller holds a state tensor: its shape, and the axis along which new rows are written. */
+/**
+ * How the caller holds a state tensor: its shape, and the axis along which new rows are written. The
+ * mask hides places that hold nothing yet; their numbers must be finite (buffers begin as zeros).
+ */
 export type StateSpec = { shape: readonly (number | 'batch' | 'capacity')[]; axis: number };
 
 export type TokenMixer<O> = {

@@ -177,16 +177,14 @@ export function fullDecoderProgram(model: Model): Built {
 
 /**
  * Inputs of a causal pass over whole sequences, from input_ids and attention_mask i64[batch, seq].
- * Positions count the tokens that stand. Places without a token see everything: were all masked,
- * their softmax would be NaN, and so would every sum that weighs it with 0.
+ * Positions count the tokens that stand.
  */
 export function wholeSequences(): Pick<DecoderInputs, 'ids' | 'positions' | 'mask'> {
   const ids = input('input_ids', 'i64', ['batch', 'seq']);
   const attended = input('attention_mask', 'i64', ['batch', 'seq']);
   const order = attended.cumsum(1); // [batch, seq]
-  const stands = attended.greater(0);
   const causal = order.unsqueeze(1, 3).greaterEqual(order.unsqueeze(1, 2)); // [batch, 1, seq, seq]
-  const mask = causal.and(stands.unsqueeze(1, 2)).or(stands.not().unsqueeze(1, 3));
+  const mask = causal.and(attended.greater(0).unsqueeze(1, 2));
   return { ids, positions: order.sub(1).maximum(0), mask };
 }
 

@@ -103,7 +103,16 @@ class GraphWriter {
     for (const node of this.#graph.nodes) this.#lower(node, emitter);
     this.#current = undefined;
     const outputs: ValueInfo[] = [];
+    const taken = new Set(inputs.map((one) => one.name));
     const addOutput = (name: string, tensor: Tensor) => {
+      if (taken.has(name)) {
+        throw new AnyformerError('onnx/name', {
+          what: `'${name}' names an input and an output`,
+          expected: 'different names',
+          found: name,
+          hint: 'give the output another name',
+        });
+      }
       this.#push('Identity', [this.#valueOf(tensor)], [name], {}, '');
       outputs.push(valueInfo(name, tensor));
     };
@@ -132,7 +141,7 @@ class GraphWriter {
     const values = node.inputs.map((x) => this.#valueOf(x));
     const { attributes, inputs, outputs } = node;
     const names = [node.row.lower(emitter, { attributes, inputs, outputs, values })].flat();
-    node.tensors.forEach((tensor, i) => this.#values.set(tensor, names[i]));
+    for (const [i, tensor] of node.tensors.entries()) this.#values.set(tensor, names[i]);
   }
 
   #valueOf(tensor: Tensor): ValueName {

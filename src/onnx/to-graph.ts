@@ -34,8 +34,11 @@ import {
 } from './model.js';
 
 export type FromOnnxOptions = {
-  /** Symbolic sizes to fix, by the text that the file has for them. */
-  sizes?: Readonly<Record<string, number>>;
+  /**
+   * Symbolic sizes by the text that the file has for them: a number fixes one, a name renames it (one
+   * name for two says that they are equal).
+   */
+  sizes?: Readonly<Record<string, number | string>>;
   /** Inputs to fix, which are then no inputs of the graph: flags, target shapes, numbers of steps. */
   inputs?: Readonly<Record<string, NDArray>> | ReadonlyMap<string, NDArray>;
 };
@@ -56,19 +59,21 @@ export type Imported = {
  * The graph of a model and its weights. Initializers become parameters, but for whole numbers that
  * shapes and positions are made of and anonymous single numbers, which become constants; weights
  * in `Constant` nodes are parameters too. Throws `onnx/import`, naming the node, where a model cannot
- * be read so.
+ * be read so. `checkModel` comes first for files from outside.
  */
 export function fromOnnx(model: OnnxModel, options: FromOnnxOptions = {}): Imported {
   const importer = new Importer(model, options);
   return importer.run();
 }
 
+const unequalSizes = 'where symbolic sizes are equal in fact, or fixed, say so by options.sizes';
+
 type Scope = { values: Map<string, Value>; outer: Scope | undefined };
 
 class Importer {
   readonly #model: OnnxModel;
   readonly #fixed: ReadonlyMap<string, NDArray>;
-  readonly #sizes: Readonly<Record<string, number>>;
+  readonly #sizes: Readonly<Record<string, number | string>>;
   readonly #ours: boolean;
   readonly #weights = new Map<string, NDArray>();
   readonly #readers = new Map<string, string>();
@@ -197,7 +202,7 @@ class Importer {
       return this.#outputs(node, values);
     } catch (error) {
       if (!(error instanceof AnyformerError) || error.code === 'onnx/import') throw error;
-      const { what, expected, found, hint } = error;
+      const { what, expected, found, hint = unequalSizes } = error;
       throw importError({ what: `${labelOf(node)}: ${what}`, expected, found, hint, cause: error });
     }
   }

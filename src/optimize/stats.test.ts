@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { uniformAt } from '../data/random.js';
+import { uniformAt } from '../tensor/random.js';
 import { AnyformerError } from '../tensor/error.js';
 import { inverse, median, medianEstimate, medianInterval, pairedRatio, quantile } from './stats.js';
 

@@ -16,7 +16,7 @@ export type DeviceBuffer = AsyncDisposable & {
   readonly device: Device;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** A copy of the contents. */
+  /** A copy of the contents, after the runs that were asked for before. */
   read(): Promise<NDArray>;
   /** Overwrites the contents; the array's memory moves to the device. */
   write(array: NDArray): Promise<void>;
@@ -24,12 +24,16 @@ export type DeviceBuffer = AsyncDisposable & {
 };
 
 /**
- * What a parameter is to a program. Arrays and files are frozen into it (fastest to run); a buffer is
- * shared by any number of programs and may be updated in place.
+ * What a parameter is to a program. Arrays and files are frozen into it (fastest to run): an array is
+ * copied, stays the caller's, and is told apart by identity, so its contents must not change; big
+ * weights of a file may be memory-mapped, so it must not be cut short while the program lives
+ * (renaming another file over it is fine). A buffer is shared by any number of programs and may be
+ * updated in place.
  */
 export type ParameterValue = NDArray | FileBytes | DeviceBuffer;
 
 export type CompileOptions = {
+  /** A value for every parameter of the graph; others are not looked at. */
   parameters?: ReadonlyMap<string, ParameterValue>;
   signal?: AbortSignal | undefined;
 };
@@ -38,7 +42,10 @@ export type CompileOptions = {
 export type RowTarget = { buffer: DeviceBuffer; axis: number; start: number };
 
 export type RunOptions = {
-  /** Outputs that stay on the device: written whole, or as rows of a larger buffer. */
+  /**
+   * Outputs that stay on the device: written whole, or as rows of a larger buffer. The run may read
+   * the same buffers as inputs: it sees what they held before.
+   */
   into?: Readonly<Record<string, DeviceBuffer | RowTarget>>;
   signal?: AbortSignal | undefined;
 };
@@ -52,8 +59,10 @@ export type Program = AsyncDisposable & {
    * afterwards); a view into a larger buffer is copied first, so that its neighbours survive. The
    * graph's updates are written in place to the parameters' buffers. Results are the caller's.
    *
-   * A run that has begun in native code cannot be interrupted: on abort the call rejects at once and
-   * the device finishes the run before the next.
+   * Runs are carried out one by one, in the order of the calls. One that has begun in native code
+   * cannot be interrupted: on abort the call rejects at once and the device finishes it before the
+   * next; one that has not begun is dropped. After a run that failed, buffers that it was to update
+   * in place hold no value in particular.
    */
   run(feeds?: Feeds, options?: RunOptions): Promise<Record<string, NDArray>>;
   dispose(): Promise<void>;

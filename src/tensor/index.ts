@@ -11,8 +11,10 @@ export { interpret } from './interpret.js';
 export * from './op.js';
 export { blocksOf, type NBitsAttributes, unpackNBits } from './ops/quantized.js';
 export { currentPath, within } from './path.js';
+export { bitsAt, hashText, normalAt, permutation, sampleIndices, uniformAt } from './random.js';
 export { rearrange } from './rearrange.js';
 export { simplify, stripTags } from './simplify.js';
+export { erf } from './special.js';
 export {
   build,
   concat,

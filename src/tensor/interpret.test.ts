@@ -14,6 +14,7 @@ import {
   parameter,
   scalar,
   type Tensor,
+  within,
 } from './index.js';
 
 const x = input('x', 'f32', ['n', 3]);
@@ -114,6 +115,10 @@ describe('interpret', () => {
     );
     const bad = a.scatterNd(constant(i64([1, 1], [9])), constant(f32([1], [1])));
     expect(failure(run(bad)).code).toBe('tensor/index');
+    const placed = within('layers.2', 'mixer', () => a.gather(constant(i64([1], [3]))));
+    expect(failure(run(placed)).message).toMatch(
+      /^layers\.2 > gather: f32\[n\] x i64\[1\]: position 3/,
+    );
     const whole = a.cast('i32');
     expect(failure(run(whole.div(whole))).code).toBe('tensor/division');
     expect(failure(run(whole.mod(0))).code).toBe('tensor/division');

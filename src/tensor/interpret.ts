@@ -6,6 +6,7 @@ import { type Bindings, type Dim, evaluateDim, evaluateShape } from './dim.js';
 import { AnyformerError } from './error.js';
 import type { Graph } from './graph.js';
 import type { LeafAttributes } from './ops/leaf.js';
+import { located, within } from './path.js';
 import { concreteAttributes } from './simplify.js';
 import type { Node } from './tensor.js';
 
@@ -42,7 +43,12 @@ export function interpret(
       dtype,
       shape: evaluateShape(shape, bindings),
     }));
-    return row.evaluate(inputs, concreteAttributes(attributes, size), outputs);
+    const { evaluate } = row;
+    return within(node.path, '', () =>
+      located(row.name, node.inputs, () =>
+        evaluate(inputs, concreteAttributes(attributes, size), outputs),
+      ),
+    );
   };
   for (const node of g.nodes) values.set(node, evaluateNode(node));
   const read = (named: Graph['outputs']) =>

@@ -2,13 +2,16 @@
 // be decided about them (sizes are whole numbers of 0 or more, nothing else is known).
 import { addDims, type Dim, dim, floorDiv, mulDims, subDims } from '../../tensor/index.js';
 
+// A product of many sums would grow without bound.
+const maxTokens = 60;
+
 /**
  * A size as exporters write it: `seq`, `past + seq`, `2*seq - 1`, `floor((n + 1)/2)`; undefined for
  * other text.
  */
 export function parseDim(text: string): Dim | undefined {
   const tokens = text.match(/[A-Za-z_]\w*|\d+|[-+*/()]|\S/g) ?? [];
-  if (tokens.length > 200) return undefined;
+  if (tokens.length > maxTokens) return undefined;
   let at = 0;
   const take = (token: string) => tokens[at] === token && ++at > 0;
   const need = (token: string) => {

@@ -12,6 +12,7 @@ import {
 } from '../../tensor/index.js';
 import { elementType } from './elementwise.js';
 import type { Builder, NodeReader } from './node-reader.js';
+import { knownLimit } from './value.js';
 
 const reductions = ['none', 'add', 'mul', 'max', 'min'] as const;
 
@@ -44,10 +45,10 @@ function range(n: NodeReader): Tensor {
   const vector = (size: Dim) => iota(size).cast(dtype);
   if (typeof start === 'number' && typeof limit === 'number') {
     const size = Math.max(0, Math.ceil((limit - start) / delta));
+    if (start === 0 && delta === 1) return vector(size);
+    if (size > knownLimit) return vector(size).mul(delta).add(start);
     const values = Array.from({ length: size }, (_, i) => start + i * delta);
-    return values.every((value, i) => value === i)
-      ? vector(size)
-      : constant(fromNumbers(dtype, [size], values));
+    return constant(fromNumbers(dtype, [size], values));
   }
   if (!Number.isInteger(delta) || delta < 1) {
     return n.refuse({

@@ -1,14 +1,22 @@
 // The graph's inputs and their symbolic sizes. A size keeps the name that the file gives it; sums,
 // products and floors of names are read as such where the names themselves are sizes of an input.
-import { AnyformerError, type Dim, dim, dimNames, nearest, plainName } from '../../tensor/index.js';
+import {
+  AnyformerError,
+  type Dim,
+  dim,
+  dimNames,
+  nearest,
+  plainName,
+  substitute,
+} from '../../tensor/index.js';
 import { quote } from '../limits.js';
 import type { OnnxDim, ValueInfo } from '../model.js';
 import { parseDim } from './dims.js';
 
-/** Reads the sizes of `infos`; `fixed` gives sizes by the text that the file has for them. */
+/** Reads the sizes of `infos`; `fixed` gives numbers or names by the text that the file has for them. */
 export function sizeReader(
   infos: readonly ValueInfo[],
-  fixed: Readonly<Record<string, number>>,
+  fixed: Readonly<Record<string, number | string>>,
 ): (info: ValueInfo) => Dim[] | undefined {
   const texts = new Set(
     infos.flatMap(({ shape }) => (shape ?? []).filter((d) => typeof d === 'string' && d !== '')),
@@ -21,14 +29,16 @@ export function sizeReader(
       found: quote(unknown),
     });
   }
-  const sizes = new Map<string, Dim>();
-  for (const [text, size] of Object.entries(fixed)) sizes.set(text, dim(size));
+  const sizes = new Map(Object.entries(fixed).map(([text, size]) => [text, dim(size)]));
   const open = [...texts].filter((text) => !sizes.has(text));
   const parsed = new Map(open.map((text) => [text, parseDim(text)]));
-  const plain = new Set(
-    [...parsed.values()].flatMap((d) => (d === undefined ? [] : (plainName(d) ?? []))),
-  );
-  const taken = new Set(plain);
+  /** Names that a run can bind, or that are fixed. */
+  const known = new Map([...sizes].filter(([text]) => plainName(parseDim(text) ?? 0) === text));
+  for (const d of parsed.values()) {
+    const name = d === undefined ? undefined : plainName(d);
+    if (name !== undefined) known.set(name, dim(name));
+  }
+  const taken = new Set([...known.keys(), ...[...sizes.values()].flatMap((d) => [...dimNames(d)])]);
   const fresh = (text: string): Dim => {
     const base = `${/^[A-Za-z_]/.test(text) ? '' : 'size_'}${text.replace(/\W+/g, '_')}`;
     let name = base;
@@ -37,8 +47,8 @@ export function sizeReader(
     return dim(name);
   };
   for (const [text, found] of parsed) {
-    const bound = found !== undefined && [...dimNames(found)].every((name) => plain.has(name));
-    sizes.set(text, bound ? found : fresh(text));
+    const bound = found !== undefined && [...dimNames(found)].every((name) => known.has(name));
+    sizes.set(text, bound ? substitute(found, known) : fresh(text));
   }
   const read = (d: OnnxDim, fallback: string): Dim => {
     if (typeof d === 'number') return d;

@@ -22,28 +22,32 @@ const contains = (outer: string, path: string): boolean =>
   path === outer || path.startsWith(`${outer}.`);
 
 /**
- * For each value, the modules that it leaves (inner before outer): those of its node's path in which
- * some reader of it does not stand.
+ * For each value, the modules (inner before outer) of which it is the output: it leaves the module,
+ * having a reader outside, and no later value of the module does. (What a layer returns beside its
+ * result, such as keys and values, comes before the result that is computed from it.)
  */
 export function moduleOutputs(
   graph: OnnxGraph,
   pathOf: (node: OnnxNode) => string,
 ): ReadonlyMap<string, readonly string[]> {
-  const made = new Map<string, string>();
-  for (const node of graph.nodes) {
-    for (const output of node.outputs) made.set(output, pathOf(node));
-  }
-  const left = new Map<string, Set<string>>();
+  const made = new Map<string, { path: string; at: number }>();
+  graph.nodes.forEach((node, at) => {
+    for (const output of node.outputs) made.set(output, { path: pathOf(node), at });
+  });
+  const last = new Map<string, { value: string; at: number }>();
   const read = (value: string, by: string) => {
-    const modules = ancestry(made.get(value) ?? '').filter((module) => !contains(module, by));
-    if (modules.length === 0) return;
-    const known = left.get(value) ?? new Set();
-    for (const module of modules) known.add(module);
-    left.set(value, known);
+    const { path, at } = made.get(value) ?? { path: '', at: -1 };
+    for (const module of ancestry(path)) {
+      if (contains(module, by)) continue;
+      if (at >= (last.get(module)?.at ?? 0)) last.set(module, { value, at });
+    }
   };
   for (const node of graph.nodes) for (const input of node.inputs) read(input, pathOf(node));
   for (const { name } of graph.outputs) read(name, '');
-  return new Map(
-    [...left].map(([value, modules]) => [value, [...modules].sort((a, b) => b.length - a.length)]),
-  );
+  const outputs = new Map<string, string[]>();
+  for (const [module, { value }] of last) {
+    outputs.set(value, [...(outputs.get(value) ?? []), module]);
+  }
+  for (const modules of outputs.values()) modules.sort((a, b) => b.length - a.length);
+  return outputs;
 }

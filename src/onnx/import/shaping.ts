@@ -73,7 +73,8 @@ function tile(n: NodeReader): Tensor {
 function split(n: NodeReader): Tensor[] {
   const x = n.tensor(0);
   const axis = n.int('axis', 0);
-  const parts = n.optionalInt('num_outputs') ?? n.node.outputs.length;
+  n.ignore('num_outputs');
+  const parts = n.node.outputs.length;
   const given = n.intsOrInput('split', 1);
   if (given) return x.split(axis, given);
   const size = x.size(axis);

@@ -11,6 +11,7 @@ import {
 import { axisOf } from '../../tensor/op.js';
 import { isEndless, surelyAtMost, surelyLess } from './dims.js';
 import type { Builder, NodeReader } from './node-reader.js';
+import { knownLimit } from './value.js';
 
 /**
  * A bound counted from the front and limited to 0..size. Where symbolic sizes leave open which is
@@ -104,6 +105,13 @@ function padAxis(
     });
   }
   const total = before + size + after;
+  if (total > knownLimit) {
+    n.refuse({
+      what: `padding by ${mode} is too wide`,
+      expected: `at most ${knownLimit}`,
+      found: `${total}`,
+    });
+  }
   const places = Array.from({ length: total }, (_, i) => sources[mode](i - before, size));
   return x.gather(constant(fromNumbers('i64', [total], places)), axis);
 }

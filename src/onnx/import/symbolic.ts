@@ -78,8 +78,13 @@ const folds: Readonly<Record<string, (a: Dim, b: Dim) => Dim>> = {
   ReduceSum: addDims,
 };
 
+// Sizes of more terms than this are left to run time.
+const maxTerms = 200;
+const plain = (item: Item): item is Dim =>
+  item !== undefined && (typeof item === 'number' || item.terms.length <= maxTerms);
+
 const complete = (items: readonly Item[]): readonly Dim[] | undefined => {
-  const found = items.filter((item) => item !== undefined);
+  const found = items.filter(plain);
   return found.length === items.length ? found : undefined;
 };
 

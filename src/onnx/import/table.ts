@@ -9,6 +9,7 @@ import { microsoftNormalisations, normalisations } from './normal.js';
 import { microsoftProducts, products } from './product.js';
 import { microsoftQuantised, quantised } from './quantised.js';
 import { reductions } from './reduce.js';
+import { resizing } from './resize.js';
 import { shaping } from './shaping.js';
 import { slicing } from './slicing.js';
 import { windows } from './window.js';
@@ -29,6 +30,7 @@ export const builders: ReadonlyMap<string, ReadonlyMap<string, Builder>> = new M
       products,
       normalisations,
       windows,
+      resizing,
       quantised,
       losses,
     ),

@@ -172,6 +172,9 @@ const spatialAxes = (x: Tensor): number[] => x.shape.flatMap((_, i) => (i >= 2 ?
 function localResponse(n: NodeReader): Tensor {
   const x = n.tensor(0);
   const size = n.int('size', 1);
+  if (size < 1 || size > 1024) {
+    n.refuse({ what: 'this neighbourhood is too wide', expected: '1 to 1024', found: `${size}` });
+  }
   const [alpha, beta, bias] = [n.float('alpha', 1e-4), n.float('beta', 0.75), n.float('bias', 1)];
   const padded = x.mul(x).pad(1, Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2));
   const channels = x.size(1);

@@ -2,7 +2,17 @@
 import { fromNumbers, sizeOf, toNumbers } from '../array.js';
 import { sameDim, showShape } from '../dim.js';
 import { isFloat } from '../dtype.js';
-import { axisOf, type ConcreteType, defineOp, float, int, reject, type TensorType } from '../op.js';
+import {
+  axisOf,
+  type ConcreteType,
+  defineOp,
+  type Emitter,
+  float,
+  int,
+  reject,
+  type TensorType,
+  type ValueName,
+} from '../op.js';
 import { around } from '../strides.js';
 
 const needFloat = ({ dtype }: TensorType): void => {
@@ -58,6 +68,26 @@ const checkGain = (x: TensorType, gains: readonly TensorType[]): void => {
   }
 };
 
+const rowMean = (emit: Emitter, x: ValueName): ValueName =>
+  emit.node('ReduceMean', [x, emit.sizes([-1])], { keepdims: int(1) });
+
+/**
+ * x / sqrt(mean(x^2) + eps) * gain + bias, operator by operator: an attribute of ONNX holds eps in
+ * float32 only, which float64 results would show.
+ */
+function lowerDouble(
+  emit: Emitter,
+  x: ValueName,
+  eps: number,
+  gain: ValueName,
+  bias?: ValueName,
+): ValueName {
+  const square = rowMean(emit, emit.node('Mul', [x, x]));
+  const deviation = emit.node('Sqrt', [emit.node('Add', [square, emit.scalar('f64', eps)])]);
+  const scaled = emit.node('Mul', [emit.node('Div', [x, deviation]), gain]);
+  return bias ? emit.node('Add', [scaled, bias]) : scaled;
+}
+
 /** (x - mean) / sqrt(variance + eps) * gain + bias over the last axis (Ba et al. 2016). */
 export const layerNorm = defineOp<{ eps: number }>({
   name: 'layerNorm',
@@ -66,8 +96,14 @@ export const layerNorm = defineOp<{ eps: number }>({
     return [x];
   },
   flops: (inputs) => 8 * size(inputs),
-  lower: (emit, { values, attributes: { eps } }) =>
-    emit.node('LayerNormalization', values, { axis: int(-1), epsilon: float(eps) }),
+  lower: (emit, { values, inputs, attributes: { eps } }) => {
+    if (inputs[0].dtype === 'f64') {
+      const [x, gain, bias] = values;
+      const centred = emit.node('Sub', [x, rowMean(emit, x)]);
+      return lowerDouble(emit, centred, eps, gain, bias);
+    }
+    return emit.node('LayerNormalization', values, { axis: int(-1), epsilon: float(eps) });
+  },
   evaluate: ([x, gain, bias], { eps }, [{ dtype, shape }]) => {
     const width = shape[shape.length - 1];
     const [values, g, b] = [toNumbers(x), toNumbers(gain), bias && toNumbers(bias)];
@@ -93,8 +129,10 @@ export const rmsNorm = defineOp<{ eps: number }>({
     return [x];
   },
   flops: (inputs) => 5 * size(inputs),
-  lower: (emit, { values, attributes: { eps } }) =>
-    emit.node('SimplifiedLayerNormalization', values, { axis: int(-1), epsilon: float(eps) }),
+  lower: (emit, { values, inputs, attributes: { eps } }) =>
+    inputs[0].dtype === 'f64'
+      ? lowerDouble(emit, values[0], eps, values[1])
+      : emit.node('SimplifiedLayerNormalization', values, { axis: int(-1), epsilon: float(eps) }),
   evaluate: ([x, gain], { eps }, [{ dtype, shape }]) => {
     const width = shape[shape.length - 1];
     const [values, g] = [toNumbers(x), toNumbers(gain)];

@@ -33,3 +33,16 @@ export function sampleIndices(total: number, count: number, seed: number): numbe
     .slice(0, Math.max(0, count))
     .sort((a, b) => a - b);
 }
+
+/** A normally distributed number (Box-Muller over two uniform ones). */
+export function normalAt(seed: number, index: number): number {
+  const radius = Math.sqrt(-2 * Math.log(1 - uniformAt(seed, 2 * index)));
+  return radius * Math.cos(2 * Math.PI * uniformAt(seed, 2 * index + 1));
+}
+
+/** 32 bits of a text, to give each name a stream of its own. */
+export function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return mix(hash);
+}

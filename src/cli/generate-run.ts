@@ -1,0 +1,71 @@
+// Continuing a prompt on the terminal.
+import { generate } from '../decode/index.js';
+import { isDecoder, wrongKind } from '../models/model.js';
+import { resolveModel } from '../models/resolve.js';
+import { significant } from '../optimize/format.js';
+import { cpuDevice } from '../runtime/node-cpu.js';
+import { AnyformerError } from '../tensor/error.js';
+import type { Cli } from './cli.js';
+import type { GenerateOptions } from './commands/generate.js';
+import { openTerminal } from './terminal.js';
+
+const FINISHED = {
+  eos: 'the text ended',
+  length: '--max-new-tokens reached',
+  context: 'the context is full',
+} as const;
+
+export async function runGenerate(
+  cli: Cli,
+  name: string,
+  prompt: string,
+  options: GenerateOptions,
+): Promise<void> {
+  const { signal } = cli;
+  const { maxNewTokens, strategy, temperature, topK, topP, seed } = options;
+  if (strategy === 'greedy' && [temperature, topK, topP].some((value) => value !== undefined)) {
+    throw new AnyformerError('usage/strategy', {
+      what: '--strategy greedy draws nothing, so --temperature, --top-k and --top-p do not go with it',
+      expected: '--strategy sample, or none of these three',
+      found: 'both',
+    });
+  }
+  const terminal = openTerminal(cli, options);
+  const model = await resolveModel(name);
+  if (!isDecoder(model)) throw wrongKind(model, 'language model');
+  await using device = await cpuDevice({ threads: options.threads, signal });
+  const steps = generate(model, prompt, {
+    device,
+    signal,
+    maxNewTokens,
+    temperature,
+    topK,
+    topP,
+    seed,
+    doSample: strategy === undefined ? undefined : strategy === 'sample',
+  });
+  const tokens: { id: number; text: string; logprob: number }[] = [];
+  let finish: keyof typeof FINISHED | undefined;
+  let start = 0;
+  for await (const { id, text, logprob, finish: end } of steps) {
+    // The clock begins with the first token: what comes before is reading the prompt.
+    if (tokens.length === 0) {
+      start = performance.now();
+      if (!options.json) terminal.print(prompt);
+    }
+    tokens.push({ id, text, logprob });
+    finish = end;
+    if (!options.json) terminal.print(text);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  const tokensPerSecond = tokens.length > 1 ? (tokens.length - 1) / seconds : null;
+  if (options.json) {
+    const text = tokens.map((token) => token.text).join('');
+    const result = { model: name, prompt, text, finish, tokensPerSecond, tokens };
+    terminal.print(`${JSON.stringify(result, null, 2)}\n`);
+    return;
+  }
+  terminal.print('\n');
+  const speed = tokensPerSecond === null ? '' : `, ${significant(tokensPerSecond)} tokens/s`;
+  terminal.note(`${tokens.length} tokens${speed}; ${finish ? FINISHED[finish] : ''}`);
+}

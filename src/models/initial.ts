@@ -1,0 +1,38 @@
+// A model with fresh weights: every parameter begins as its module says, from a seed and its own
+// name, so that adding a layer moves no other layer's numbers.
+import { type ParameterDeclaration, Scope } from '../nn/index.js';
+import { fromNumbers, hashText, input, type NDArray, normalAt, sizeOf } from '../tensor/index.js';
+import { memoryStore } from './checkpoint.js';
+import { createModel, isDecoder, isEncoder, type Model, type ModelParts } from './model.js';
+
+/** Builds the model of a config and fills its weights. */
+export function initialModel(
+  parts: Pick<ModelParts, 'name' | 'config' | 'tokenizer'>,
+  { seed = 0 }: { seed?: number } = {},
+): Model {
+  const empty = createModel({ ...parts, weights: memoryStore(new Map()) });
+  const scope = Scope.root();
+  const ids = input('input_ids', 'i64', ['batch', 'seq']);
+  if (isEncoder(empty)) empty.family.encode(scope, empty.config, { ids, mask: undefined });
+  else if (isDecoder(empty)) {
+    const mask = input('mask', 'bool', ['batch', 1, 'seq', 'seq']);
+    empty.family.logits(scope, empty.config, { ids, positions: ids, mask });
+  }
+  const { stored } = scope.declarations;
+  const weights = [...stored.values()].map((one) => [one.name, initialValue(one, seed)] as const);
+  return { ...empty, weights: memoryStore(new Map(weights)) };
+}
+
+function initialValue({ name, dtype, shape, init }: ParameterDeclaration, seed: number): NDArray {
+  const stream = hashText(name) ^ seed;
+  const count = sizeOf(shape);
+  const value = (i: number): number => {
+    if (init.kind === 'normal') return init.std * normalAt(stream, i);
+    return init.kind === 'ones' ? 1 : 0;
+  };
+  return fromNumbers(
+    dtype,
+    shape,
+    Float64Array.from({ length: count }, (_, i) => value(i)),
+  );
+}

@@ -1,0 +1,176 @@
+// The token mixers under test: settings of each, its definition in plain loops, its arithmetic
+// counted by hand.
+import type { AttentionOptions } from '../../src/mixers/attention.js';
+import { type NDArray, toNumbers } from '../../src/tensor/index.js';
+
+/** Whether query i of batch row b may see key j. */
+export type Sees = (b: number, i: number, j: number) => boolean;
+
+export type MixerInput = {
+  /** [batch, seq, width] */
+  x: NDArray;
+  /** Position of each token, [batch][seq]. */
+  positions: readonly (readonly number[])[];
+  sees: Sees;
+  /** Weights by name below the mixer's scope. */
+  weights: ReadonlyMap<string, NDArray>;
+};
+
+export type MixerCase = {
+  name: string;
+  mixer: string;
+  options: Readonly<Record<string, unknown>>;
+  width: number;
+  outWidth: number;
+  /** [batch, seq, outWidth] by the definition, in float64. Rows that see nothing are left NaN. */
+  define(input: MixerInput): Float64Array;
+  /** Operations of one pass over [batch, seq], without the mask. */
+  flops(batch: number, seq: number): number;
+};
+
+type Vector = readonly number[];
+const dot = (a: Vector, b: Vector): number => a.reduce((sum, v, i) => sum + v * b[i], 0);
+
+/** W x + b of one token. */
+function apply(weights: MixerInput['weights'], name: string, x: Vector): number[] {
+  const weight = weights.get(`${name}.weight`);
+  if (!weight) throw new RangeError(`no ${name}.weight`);
+  const bias = weights.get(`${name}.bias`);
+  const [rows, columns] = weight.shape;
+  const values = toNumbers(weight);
+  return Array.from(
+    { length: rows },
+    (_, r) =>
+      dot([...values.subarray(r * columns, (r + 1) * columns)], x) +
+      (bias ? Number(bias.data[r]) : 0),
+  );
+}
+
+function turn(head: Vector, position: number, rotary: AttentionOptions['rotary']): number[] {
+  const out = [...head];
+  if (!rotary) return out;
+  const { base, width, layout } = rotary;
+  for (let i = 0; i < width / 2; i++) {
+    const [a, b] = layout === 'halves' ? [i, i + width / 2] : [2 * i, 2 * i + 1];
+    const angle = position / base ** ((2 * i) / width);
+    out[a] = head[a] * Math.cos(angle) - head[b] * Math.sin(angle);
+    out[b] = head[a] * Math.sin(angle) + head[b] * Math.cos(angle);
+  }
+  return out;
+}
+
+/** One token at a time, one head at a time. */
+const defineAttention =
+  (o: AttentionOptions) =>
+  ({ x, positions, sees, weights }: MixerInput): Float64Array => {
+    const { heads, headDim: d, names } = o;
+    const kvHeads = o.kvHeads ?? heads;
+    const scale = o.scale ?? 1 / Math.sqrt(d);
+    const [batch, seq, width] = x.shape;
+    const values = toNumbers(x);
+    const out = new Float64Array(batch * seq * o.outWidth).fill(Number.NaN);
+    for (let b = 0; b < batch; b++) {
+      const tokens = Array.from({ length: seq }, (_, i) => {
+        const row = [...values.subarray((b * seq + i) * width, (b * seq + i + 1) * width)];
+        const joined =
+          'qkv' in names
+            ? apply(weights, names.qkv, row)
+            : [names.q, names.k, names.v].flatMap((name) => apply(weights, name, row));
+        const head = (at: number) => joined.slice(at * d, (at + 1) * d);
+        const turned = (at: number) => turn(head(at), positions[b][i], o.rotary);
+        return {
+          q: (h: number) => turned(h),
+          k: (h: number) => turned(heads + Math.floor((h * kvHeads) / heads)),
+          v: (h: number) => head(heads + kvHeads + Math.floor((h * kvHeads) / heads)),
+        };
+      });
+      for (let i = 0; i < seq; i++) {
+        const seen = tokens.filter((_, j) => sees(b, i, j));
+        if (seen.length === 0) continue;
+        const mixed: number[] = [];
+        for (let h = 0; h < heads; h++) {
+          const scores = seen.map(({ k }) => dot(tokens[i].q(h), k(h)) * scale);
+          const top = Math.max(...scores);
+          const weightsOf = scores.map((score) => Math.exp(score - top));
+          const sum = weightsOf.reduce((a, v) => a + v, 0);
+          for (let c = 0; c < d; c++) {
+            mixed.push(seen.reduce((a, { v }, j) => a + (weightsOf[j] / sum) * v(h)[c], 0));
+          }
+        }
+        out.set(apply(weights, names.o, mixed), (b * seq + i) * o.outWidth);
+      }
+    }
+    return out;
+  };
+
+function attentionCase(name: string, width: number, options: AttentionOptions): MixerCase {
+  const { heads, headDim: d, outWidth, rotary, bias = false, outBias = bias } = options;
+  const kvHeads = options.kvHeads ?? heads;
+  return {
+    name: `attention, ${name}`,
+    mixer: 'attention',
+    options,
+    width,
+    outWidth,
+    define: defineAttention(options),
+    flops: (batch, seq) => {
+      const tokens = batch * seq;
+      const projected = (heads + 2 * kvHeads) * d;
+      const pairs = batch * heads * seq * seq;
+      // Angles, cosines and sines; then four products and two sums a pair of features.
+      const turning = rotary ? tokens * rotary.width * (3 / 2 + 3 * (heads + kvHeads)) : 0;
+      return (
+        2 * tokens * width * projected +
+        (bias ? tokens * projected : 0) +
+        turning +
+        2 * pairs * d + // q k^T
+        5 * pairs + // softmax
+        2 * pairs * d + // times v
+        2 * tokens * heads * d * outWidth +
+        (outBias ? tokens * outWidth : 0)
+      );
+    },
+  };
+}
+
+const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' };
+
+/** Settings of each mixer of the registry. */
+export const mixerCases: Readonly<Record<string, readonly MixerCase[]>> = {
+  attention: [
+    attentionCase('fused projections with biases', 10, {
+      heads: 4,
+      headDim: 3,
+      outWidth: 10,
+      bias: true,
+      names: { qkv: 'c_attn', o: 'c_proj' },
+    }),
+    attentionCase('two query heads a key head, rotary halves', 8, {
+      heads: 4,
+      kvHeads: 2,
+      headDim: 6,
+      outWidth: 12,
+      rotary: { base: 10000, width: 6, layout: 'halves' },
+      names: separate,
+    }),
+    attentionCase('one key head, rotary pairs in part of the head, own scale', 9, {
+      heads: 3,
+      kvHeads: 1,
+      headDim: 6,
+      outWidth: 9,
+      bias: true,
+      outBias: false,
+      scale: 0.3,
+      rotary: { base: 50, width: 4, layout: 'pairs' },
+      names: separate,
+    }),
+    attentionCase('fused projections with shared key heads', 6, {
+      heads: 4,
+      kvHeads: 2,
+      headDim: 4,
+      outWidth: 6,
+      rotary: { base: 1000, width: 4, layout: 'pairs' },
+      names: { qkv: 'qkv', o: 'out' },
+    }),
+  ],
+};
