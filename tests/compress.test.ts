@@ -129,7 +129,7 @@ describe.each(Object.entries(models))('on the %s', (kind, model) => {
       });
       expect(await readdir(folder)).not.toContain(path.slice(folder.length + 1));
       await saveModel(measured, path);
-      const again = await loadModelFolder(path);
+      await using again = await loadModelFolder(path);
       expect(again.quality).toEqual(record);
       expect(await outputOf(again)).toEqual(await outputOf(small));
       const second = await measureQuality(model, again, data, device, { version: 'test' });

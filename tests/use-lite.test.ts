@@ -72,7 +72,8 @@ describe('use-lite', () => {
     const folder = await mkdtemp(join(tmpdir(), 'use-lite-'));
     try {
       await saveModel(model, join(folder, 'model'));
-      const again = await openEncoder(await loadModelFolder(join(folder, 'model')), device);
+      await using loaded = await loadModelFolder(join(folder, 'model'));
+      const again = await openEncoder(loaded, device);
       const texts = ['hello', 'The same text twice.'];
       expect(await again.encode(texts)).toEqual(await encoder.encode(texts));
       expect(meanCosine(await again.encode(texts), await encoder.encode(texts))).toBeCloseTo(1, 12);

@@ -84,8 +84,11 @@ export function checkQuality(
   }
 }
 
-/** Loads a model's folder. Weights are read when they are needed. */
-export async function loadModelFolder(path: string): Promise<Model> {
+/** A model whose weights stay in an open file until it is disposed. */
+export type LoadedModel = Model & AsyncDisposable;
+
+/** Loads a model's folder. Weights are read when they are needed; dispose the model when done. */
+export async function loadModelFolder(path: string): Promise<LoadedModel> {
   const file = joinPath(path, 'config.json');
   if (!(await exists(file))) {
     throw new AnyformerError('models/not-a-model', {
@@ -100,9 +103,14 @@ export async function loadModelFolder(path: string): Promise<Model> {
     readTokenizer(path),
     readQuality(path),
   ]);
-  const model = createModel({ name: baseName(path), config, weights, tokenizer, quality, file });
-  declare(model);
-  return model;
+  try {
+    const model = createModel({ name: baseName(path), config, weights, tokenizer, quality, file });
+    declare(model);
+    return { ...model, [Symbol.asyncDispose]: () => weights.close() };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
 }
 
 const TOKENIZER_LIMITS = { code: 'tokenizer', maxBytes: 100_000_000 };
