@@ -3,7 +3,7 @@
 // - no cycle of imports between files (type-only imports inside one folder do not count);
 // - Node's modules and globals, and the native engine, stay where a page never looks;
 // - packages that src imports are installed with the library; the platform is '#platform'.
-// Test files are exempt from the order, the cycles and the Node rule.
+// Test files are exempt from the order, the cycles and the Node rule, and may import tests/support.
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, posix } from 'node:path';
@@ -95,6 +95,7 @@ function resolve(root, manifest, file, specifier) {
     const path = posix.normalize(posix.join(dirname(file), specifier));
     if (!path.endsWith('.js')) return { ...none, problem: 'relative imports end in .js' };
     const target = path.replace(/\.js$/, '.ts');
+    if (isTest(file) && target.startsWith('tests/support/')) return none;
     if (!target.startsWith('src/')) return { ...none, problem: 'leads out of src' };
     return existsSync(join(root, target))
       ? { files: [target] }

@@ -35,4 +35,4 @@ export { renderTable } from './optimize/table.js';
 export type { Device, DeviceBuffer, Program } from './runtime/device.js';
 export type { NDArray } from './tensor/array.js';
 export { AnyformerError } from './tensor/error.js';
-export { VERSION } from './version.js';
+export { VERSION } from './tensor/version.js';

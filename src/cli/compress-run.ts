@@ -11,7 +11,7 @@ import { formatBytes, formatRatio, formatValue } from '../optimize/format.js';
 import { metricOf } from '../optimize/metric.js';
 import { measureQuality, type QualityData } from '../optimize/quality.js';
 import { cpuDevice } from '../runtime/node-cpu.js';
-import { VERSION } from '../version.js';
+import { VERSION } from '../tensor/version.js';
 import type { Cli } from './cli.js';
 import { columns } from './columns.js';
 import type { CompressOptions } from './commands/compress.js';

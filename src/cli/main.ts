@@ -1,7 +1,7 @@
 // The command line's entry: parses, dispatches, turns failures into exit codes. What a command needs
 // is imported when it runs, so that `--help` starts at once.
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '../version.js';
+import { VERSION } from '../tensor/version.js';
 import { type Cli, EXIT, EXIT_CODES_HELP } from './cli.js';
 import { registerCompress } from './commands/compress.js';
 import { registerEmbed } from './commands/embed.js';

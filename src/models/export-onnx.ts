@@ -9,7 +9,7 @@ import { toOnnx } from '../onnx/from-graph.js';
 import { initializerBytes, type OnnxModel } from '../onnx/model.js';
 import { encodePieces } from '../onnx/write.js';
 import { simplify } from '../tensor/index.js';
-import { modelFiles } from './folder.js';
+import { checkQuality, modelFiles } from './folder.js';
 import {
   encoderProgram,
   fullDecoderProgram,
@@ -59,12 +59,16 @@ export type ExportOptions = OnnxFilesOptions & {
   signal?: AbortSignal | undefined;
 };
 
-/** Writes the folder, whole or not at all. A quality record goes along. */
+/**
+ * Writes the folder, whole or not at all. A quality record goes along; a compressed model must have
+ * one (`models/quality`).
+ */
 export async function exportOnnx(
   model: Model,
   path: string,
   { overwrite, signal, inlineBytes }: ExportOptions = {},
 ): Promise<WrittenFile[]> {
+  checkQuality(model, {});
   const around = modelFiles(model).filter(({ name }) => name !== 'model.safetensors');
   const files = [...(await onnxFiles(model, { inlineBytes })), ...around];
   signal?.throwIfAborted();

@@ -19,5 +19,5 @@ export function moduleCosts(model: Model, sizes: Bindings): ModuleCost[] {
   }
   const { graph } = isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
   for (const [path, { flops }] of cost(graph, sizes).byPath) at(path).flops += flops;
-  return [...rows].map(([path, row]) => ({ path, ...row }));
+  return [...rows].map(([path, row]) => ({ path: path || 'outside modules', ...row }));
 }

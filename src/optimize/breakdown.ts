@@ -2,7 +2,9 @@
 // the greatest depth that gives at most `limit` groups; if even the first part of the path gives
 // more, the smallest are added up as 'everything else'.
 
-export type ModuleCost = { readonly path: string; readonly bytes: number; readonly flops: number };
+import type { ModuleCost } from '../models/module-costs.js';
+
+export type { ModuleCost };
 
 export type Share = {
   readonly group: string;

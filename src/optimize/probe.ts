@@ -8,8 +8,11 @@ export type Probe = {
   classify(vectors: NDArray): number[];
 };
 
-/** Strength of the ridge, as a share of the mean variance of a feature. */
-const RIDGE = 0.01;
+/**
+ * Strength of the ridge, as a share of the mean sum of squares of a feature: strong, since there are
+ * about as many texts as features.
+ */
+const RIDGE = 1;
 
 /** Fits vectors [texts, width] to labels 0..classes-1. */
 export function fitProbe(vectors: NDArray, labels: readonly number[], classes: number): Probe {

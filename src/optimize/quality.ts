@@ -89,8 +89,15 @@ async function encoderJudge(
       accuracy: accuracy === undefined ? undefined : { value: accuracy },
     };
   };
+  const { accuracy } = reference;
+  const whole = { value: 1 };
   return {
-    original: compare(reference),
+    original: {
+      quality: whole,
+      cosine: whole,
+      recall: whole,
+      accuracy: accuracy === undefined ? undefined : { value: accuracy },
+    },
     measure: async (candidate, o = {}) => compare(await vectorsOf(candidate, o)),
   };
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { uniformAt } from '../tensor/random.js';
 import { AnyformerError } from '../tensor/error.js';
+import { uniformAt } from '../tensor/random.js';
 import { inverse, median, medianEstimate, medianInterval, pairedRatio, quantile } from './stats.js';
 
 const binomial = (n: number, k: number): number =>

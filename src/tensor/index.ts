@@ -27,3 +27,4 @@ export {
   scalar,
   Tensor,
 } from './tensor.js';
+export { VERSION } from './version.js';
