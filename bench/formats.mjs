@@ -12,7 +12,10 @@ import { encodeModel } from '../dist/onnx/write.js';
 import { dtypes, fromNumbers, graph, input, ndarray, simplify } from '../dist/tensor/index.js';
 
 const THREADS = 2;
+/** Rounds, fewer where one takes long. */
 const ROUNDS = 40;
+const FEWEST = 7;
+const BUDGET_MS = 25_000;
 /** Each program runs this long a round, at least once. */
 const SLICE_MS = 4;
 
@@ -32,6 +35,7 @@ const settings = [
   ['dense', () => ({ format: 'dense' })],
   blockInt(8, 64, 4),
   blockInt(8, 32, 4),
+  blockInt(8, 128, 4),
   blockInt(8, 64, 1),
   blockInt(4, 16, 4),
   blockInt(4, 32, 4),
@@ -90,7 +94,9 @@ async function measure(columns, rows, m) {
     for (let i = 0; i < 3; i++) await run();
     entries.push({ name, session, run, times: [] });
   }
+  const started = performance.now();
   for (let round = 0; round < ROUNDS; round++) {
+    if (round >= FEWEST && performance.now() - started > BUDGET_MS) break;
     for (const { run, times } of entries) {
       const begin = performance.now();
       let best = Number.POSITIVE_INFINITY;

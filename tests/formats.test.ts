@@ -130,7 +130,10 @@ describe.each(cases)('$name', (c) => {
         fc.integer(),
         (rows, columns, exponent, seed) => {
           const size = { rows, columns };
-          const { stored } = c.make(matrixOf(size, seed, 10 ** exponent), 'product');
+          // No weight is so small that float16 cannot hold the step of its block precisely.
+          const matrix = matrixOf(size, seed, 10 ** exponent);
+          const away = toNumbers(matrix).map((v) => v + Math.sign(v) * 0.01);
+          const { stored } = c.make(fromNumbers('f32', matrix.shape, away), 'product');
           const once = decode(c, stored, size);
           const twice = decode(c, c.make(once, 'product').stored, size);
           // Steps of float32 are found again up to its rounding, all others exactly.

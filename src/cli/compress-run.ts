@@ -6,7 +6,6 @@ import { tokenize } from '../models/encoder.js';
 import { saveModel } from '../models/folder.js';
 import { isEncoder, type Model, storedBytes } from '../models/model.js';
 import type { QualityRecord } from '../models/quality.js';
-import { resolveModel } from '../models/resolve.js';
 import { formatBytes, formatRatio, formatValue } from '../optimize/format.js';
 import { metricOf } from '../optimize/metric.js';
 import { measureQuality, type QualityData } from '../optimize/quality.js';
@@ -16,6 +15,7 @@ import type { Cli } from './cli.js';
 import { columns } from './columns.js';
 import type { CompressOptions } from './commands/compress.js';
 import { describeData, readData, shippedData } from './data.js';
+import { openModel } from './open-model.js';
 import { checkOutput } from './out-folder.js';
 import { openTerminal } from './terminal.js';
 
@@ -28,7 +28,8 @@ export async function runCompress(cli: Cli, name: string, options: CompressOptio
   const chain = parseChain(options.pass.join('+'));
   await checkOutput(out, { overwrite, manifest: 'config.json' });
   const given = options.data === undefined ? undefined : await readData(options.data);
-  const original = await resolveModel(name);
+  await using opened = await openModel(name);
+  const { model: original } = opened;
   const data = given ?? (await shippedData({ labelled: isEncoder(original) }));
   const whence = given ? '' : ' (comes with anyformer; --data FILE takes yours)';
   terminal.note(`data: ${describeData(data)}${whence}`);

@@ -3,11 +3,11 @@
 import { readLines } from '../data/lines.js';
 import { openEncoder } from '../models/encoder.js';
 import { isEncoder, wrongKind } from '../models/model.js';
-import { resolveModel } from '../models/resolve.js';
 import { cpuDevice } from '../runtime/node-cpu.js';
 import { AnyformerError, type NDArray } from '../tensor/index.js';
 import type { Cli } from './cli.js';
 import type { EmbedOptions } from './commands/embed.js';
+import { openModel } from './open-model.js';
 import { linesOf } from './stream-lines.js';
 import { openTerminal } from './terminal.js';
 
@@ -23,7 +23,8 @@ export async function runEmbed(
   const { signal } = cli;
   const source = sourceOf(cli, texts, options);
   const terminal = openTerminal(cli, options);
-  const model = await resolveModel(name);
+  await using opened = await openModel(name);
+  const { model } = opened;
   if (!isEncoder(model)) throw wrongKind(model, 'text encoder');
   await using device = await cpuDevice({ threads: options.threads, signal });
   await using encoder = await openEncoder(model, device, { signal });

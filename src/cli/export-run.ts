@@ -1,10 +1,10 @@
 // Writing a model for other programs.
 import { exportOnnx } from '../models/export-onnx.js';
-import { resolveModel } from '../models/resolve.js';
 import { formatBytes } from '../optimize/format.js';
 import type { Cli } from './cli.js';
 import { columns } from './columns.js';
 import type { ExportCommandOptions } from './commands/export.js';
+import { openModel } from './open-model.js';
 import { checkOutput } from './out-folder.js';
 import { openTerminal } from './terminal.js';
 
@@ -16,7 +16,8 @@ export async function runExport(
   const { out, overwrite = false, json } = options;
   const terminal = openTerminal(cli, options);
   await checkOutput(out, { overwrite, manifest: 'config.json' });
-  const model = await resolveModel(name);
+  await using opened = await openModel(name);
+  const { model } = opened;
   const files = await exportOnnx(model, out, { overwrite, signal: cli.signal });
   if (json) {
     terminal.print(`${JSON.stringify({ model: name, out, files }, null, 2)}\n`);

@@ -1,12 +1,12 @@
 // Continuing a prompt on the terminal.
 import { generate } from '../decode/index.js';
 import { isDecoder, wrongKind } from '../models/model.js';
-import { resolveModel } from '../models/resolve.js';
 import { significant } from '../optimize/format.js';
 import { cpuDevice } from '../runtime/node-cpu.js';
 import { AnyformerError } from '../tensor/error.js';
 import type { Cli } from './cli.js';
 import type { GenerateOptions } from './commands/generate.js';
+import { openModel } from './open-model.js';
 import { openTerminal } from './terminal.js';
 
 const FINISHED = {
@@ -31,7 +31,8 @@ export async function runGenerate(
     });
   }
   const terminal = openTerminal(cli, options);
-  const model = await resolveModel(name);
+  await using opened = await openModel(name);
+  const { model } = opened;
   if (!isDecoder(model)) throw wrongKind(model, 'language model');
   await using device = await cpuDevice({ threads: options.threads, signal });
   const steps = generate(model, prompt, {

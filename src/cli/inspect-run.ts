@@ -1,20 +1,21 @@
 // Showing what a model is made of.
 import { type Inspection, inspectModel, type ModuleTree, moduleTree } from '../models/inspect.js';
 import type { QualityRecord } from '../models/quality.js';
-import { resolveModel } from '../models/resolve.js';
 import { formatBytes, formatCount, formatValue } from '../optimize/format.js';
 import { metricOf } from '../optimize/metric.js';
 import { AnyformerError } from '../tensor/error.js';
 import type { Cli } from './cli.js';
 import { columns } from './columns.js';
 import type { InspectCommandOptions } from './commands/inspect.js';
+import { openModel } from './open-model.js';
 
 export async function runInspect(
   cli: Cli,
   name: string,
   { batch, seq, depth, json }: InspectCommandOptions,
 ): Promise<void> {
-  const model = await resolveModel(name);
+  await using opened = await openModel(name);
+  const { model } = opened;
   const context = model.family.context(model.config);
   if (seq !== undefined && seq > context) {
     throw new AnyformerError('usage/seq', {
@@ -64,10 +65,10 @@ function overview(facts: Inspection): string[][] {
     ['parameters', whole(facts.parameters)],
     ['weights', `${formatBytes(facts.bytes)} on disk`],
     ...formats,
-    ['', `what is no matrix (norms, biases): ${formatBytes(facts.bytes - packed)}`],
+    ['', `other tensors (norms, biases): ${formatBytes(facts.bytes - packed)}`],
     [
       'one pass',
-      `over ${texts} of ${seq} tokens: ${formatCount(facts.flops)}FLOP, at most ${formatBytes(facts.peakActivationBytes)} of results held at once`,
+      `over ${texts} of ${seq} tokens: ${formatCount(facts.flops)}FLOP, at most ${formatBytes(facts.peakActivationBytes)} of intermediate results at a time`,
     ],
     ...(cache === undefined
       ? []

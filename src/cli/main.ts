@@ -57,27 +57,43 @@ function commandLine(cli: Cli): Command {
   return program;
 }
 
+/** What a signal does while a command runs. */
+let onSignal: ((code: number) => void) | undefined;
+let listening = false;
+
+/**
+ * The listeners stay for the rest of the process: a signal that comes when the work is done and the
+ * process is ending must not look like a kill in the middle of it.
+ */
+function listen(): void {
+  if (listening) return;
+  listening = true;
+  const heard = (code: number) => () =>
+    onSignal ? onSignal(code) : process.exit(process.exitCode ?? code);
+  process.on('SIGINT', heard(EXIT.interrupted)).on('SIGTERM', heard(EXIT.terminated));
+}
+
 /** Runs the command line; `argv` begins after the program's name. Returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const { stdin, stdout, stderr } = process;
+  // ONNX Runtime 1.30 reports home and leaves files in the temporary folder unless told not to.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const stop = new AbortController();
   let stopped: number | undefined;
-  const interrupt = (code: number) => () => {
+  listen();
+  onSignal = (code) => {
     if (stopped !== undefined) process.exit(stopped);
     stopped = code;
     if (stderr.isTTY) stderr.write('\nstopping (Ctrl-C again stops at once)\n');
     stop.abort(new Error('stopped by a signal'));
   };
   // Whoever reads our output may have read enough: `| head`.
-  const brokenPipe = (error: NodeJS.ErrnoException) => {
+  const onBrokenPipe = (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     stopped ??= EXIT.done;
     stop.abort(error);
   };
-  const onInterrupt = interrupt(EXIT.interrupted);
-  const onTerminate = interrupt(EXIT.terminated);
-  process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate);
-  stdout.on('error', brokenPipe);
+  stdout.on('error', onBrokenPipe);
   const cli: Cli = { stdin, stdout, stderr, signal: stop.signal, exitCode: EXIT.done };
   try {
     await commandLine(cli).parseAsync(argv, { from: 'user' });
@@ -89,7 +105,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     stderr.write(await showError(error));
     return exitCodeOf(error);
   } finally {
-    process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate);
-    stdout.off('error', brokenPipe);
+    onSignal = undefined;
+    stdout.off('error', onBrokenPipe);
   }
 }

@@ -8,7 +8,6 @@ import { parseChain } from '../compress/registry.js';
 import { onnxFiles } from '../models/export-onnx.js';
 import { checkQuality, modelFiles } from '../models/folder.js';
 import { isEncoder, type Model, storedBytes } from '../models/model.js';
-import { resolveModel } from '../models/resolve.js';
 import { parseBudget } from '../optimize/budget.js';
 import { type Optimized, optimize } from '../optimize/optimize.js';
 import { type ReportData, renderReport, reportJson } from '../optimize/report.js';
@@ -17,6 +16,7 @@ import { cpuDevice } from '../runtime/node-cpu.js';
 import { type Cli, EXIT } from './cli.js';
 import { describeData, readData, shippedData } from './data.js';
 import { memoryProbe } from './memory.js';
+import { openModel } from './open-model.js';
 import { checkOutput } from './out-folder.js';
 import { openTerminal, type Terminal, widthOf } from './terminal.js';
 
@@ -48,7 +48,8 @@ export async function runOptimize(cli: Cli, settings: OptimizeSettings): Promise
   const candidates = settings.pass?.map(parseChain);
   await checkOutput(settings.out, { overwrite: settings.overwrite === true, manifest: REPORT });
   const data = settings.data === undefined ? undefined : await readData(settings.data);
-  const model = await resolveModel(settings.model);
+  await using opened = await openModel(settings.model);
+  const { model } = opened;
   const judgedOn = data ?? (await shippedData({ labelled: isEncoder(model) }));
   const budget = given ?? parseBudget(usualBudget(model, judgedOn.labelled !== undefined));
   if (data === undefined && settings.data === undefined) {

@@ -70,12 +70,19 @@ class GraphWriter {
   /** Which input's shape tells each named size. */
   readonly #sizeSource = new Map<string, { value: ValueName; axis: number }>();
   readonly #sizes = new Map<string, ValueName>();
+  /** Every tensor that a node or a result reads. */
+  readonly #read: ReadonlySet<Tensor>;
   #current: Node | undefined;
   #counter = 0;
 
   constructor(graph: Graph, frozen: ReadonlyMap<string, Initializer>) {
     this.#graph = graph;
     this.#frozen = frozen;
+    this.#read = new Set([
+      ...graph.nodes.flatMap((node) => node.inputs),
+      ...graph.outputs.values(),
+      ...graph.updates.values(),
+    ]);
   }
 
   write() {
@@ -140,7 +147,8 @@ class GraphWriter {
     this.#current = node;
     const values = node.inputs.map((x) => this.#valueOf(x));
     const { attributes, inputs, outputs } = node;
-    const names = [node.row.lower(emitter, { attributes, inputs, outputs, values })].flat();
+    const used = node.tensors.map((tensor) => this.#read.has(tensor));
+    const names = [node.row.lower(emitter, { attributes, inputs, outputs, values, used })].flat();
     for (const [i, tensor] of node.tensors.entries()) this.#values.set(tensor, names[i]);
   }
 

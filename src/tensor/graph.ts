@@ -5,6 +5,7 @@ import { sameShape } from './dim.js';
 import { AnyformerError, nearest } from './error.js';
 import { showType } from './op.js';
 import type { LeafAttributes } from './ops/leaf.js';
+import { schedule } from './schedule.js';
 import { build, type Node, type Tensor } from './tensor.js';
 
 export type Graph = {
@@ -58,32 +59,6 @@ function assemble(
 }
 
 const isLeaf = ({ row }: Node): boolean => row.name === 'input' || row.name === 'parameter';
-
-/** Depth-first post-order, iterative: models are deeper than the call stack. */
-function schedule(roots: readonly Tensor[]): Node[] {
-  const done = new Set<Node>();
-  const order: Node[] = [];
-  const stack: { node: Node; next: number }[] = [];
-  for (const root of roots) {
-    if (!done.has(root.node)) stack.push({ node: root.node, next: 0 });
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1];
-      if (top.next === 0 && done.has(top.node)) {
-        stack.pop();
-        continue;
-      }
-      const child = top.node.inputs[top.next++];
-      if (child) {
-        if (!done.has(child.node)) stack.push({ node: child.node, next: 0 });
-      } else {
-        if (!done.has(top.node)) order.push(top.node);
-        done.add(top.node);
-        stack.pop();
-      }
-    }
-  }
-  return order;
-}
 
 function addLeaf(leaves: Map<string, Tensor>, tensor: Tensor): void {
   const { name } = tensor.node.attributes as LeafAttributes;

@@ -6,6 +6,7 @@ export * from './dim.js';
 export * from './dtype.js';
 export { einsum } from './einsum.js';
 export * from './error.js';
+export { grad, straightThrough, withGradient } from './gradient.js';
 export { type Graph, graph, patch, type Rewrite, rewrite, tap } from './graph.js';
 export { interpret } from './interpret.js';
 export * from './op.js';

@@ -73,6 +73,8 @@ export type LowerContext<A> = {
   outputs: readonly TensorType[];
   /** The value name of each input. */
   values: readonly ValueName[];
+  /** Whether anything reads each output; trailing ones that nothing reads need not be written. */
+  used: readonly boolean[];
 };
 
 /** Gradients of the inputs, given those of the outputs; undefined where none flows. */
@@ -99,8 +101,12 @@ export type OpRow<A extends object = Attributes> = {
     attributes: A,
     outputs: readonly ConcreteType[],
   ): readonly NDArray[];
+  /** Absent where the operation has no derivative that is written down yet. */
   gradient?: GradientRule<A>;
 };
+
+/** The rule of piecewise constant operations: no gradient flows. */
+export const flat = (): readonly undefined[] => [];
 
 export const defineOp = <A extends object>(row: OpRow<A>): OpRow<A> => row;
 

@@ -99,7 +99,7 @@ function runDouble(name: keyof typeof unaryRows, x: number): number {
     cast: unused,
   };
   const type = { dtype: 'f64', shape: [] } as const;
-  const context = { attributes: {}, inputs: [type], outputs: [type], values: ['x'] };
+  const context = { attributes: {}, inputs: [type], outputs: [type], values: ['x'], used: [true] };
   const [result] = [unaryRows[name].lower(emit, context)].flat();
   return values.get(result) ?? Number.NaN;
 }

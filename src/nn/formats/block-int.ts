@@ -2,7 +2,7 @@
 //   float   x ~ q * d, d in float16 per block
 //   pow2    x ~ q * 2^-s, s in int8 per block: rescaling is a shift
 // q is in -8..7 or -128..127. Products run in MatMulNBits, which rounds activations to int8 per row
-// and block (`accuracy` 4) or keeps them (1).
+// and block (`accuracy` 4) or keeps them (1); with 8 bits the latter is a dense product.
 import { z } from 'zod';
 import {
   AnyformerError,
@@ -18,7 +18,7 @@ import {
 import type { Scope } from '../scope.js';
 import { featureWeights, halfStep, largest, leastError, matrixValues } from './encoding.js';
 import { defineFormat, type MatrixSize, type StoredTensors } from './format.js';
-import { lookupPacked, packCodes, packedShape } from './packed.js';
+import { lacksKernel, lookupPacked, packCodes, packedShape, productUnpacked } from './packed.js';
 
 const options = z.strictObject({
   bits: z.union([z.literal(4), z.literal(8)]),
@@ -43,16 +43,21 @@ const floatScales = (stored: NDArray): NDArray =>
       )
     : castArray(stored, 'f32');
 
-function tensors(s: Scope, size: MatrixSize, o: Options) {
-  const codes = s.parameter('qweight', packedShape(size, o), { dtype: 'u8' });
+/** Names of what is stored. */
+function store(s: Scope, size: MatrixSize, o: Options): [qweight: string, scales: string] {
+  const qweight = s.store('qweight', { dtype: 'u8', shape: packedShape(size, o) });
   const shape = scaleShape(size, o);
-  const stored = s.store(o.scale === 'pow2' ? 'shift' : 'scales', {
-    dtype: o.scale === 'pow2' ? 'i8' : 'f16',
-    shape,
-  });
+  return o.scale === 'pow2'
+    ? [qweight, s.store('shift', { dtype: 'i8', shape })]
+    : [qweight, s.store('scales', { dtype: 'f16', shape })];
+}
+
+function tensors(s: Scope, size: MatrixSize, o: Options) {
+  const [, stored] = store(s, size, o);
+  const codes = s.parameter('qweight', packedShape(size, o), { dtype: 'u8' });
   const scales = s.derived(
     'scales_f32',
-    { dtype: 'f32', shape },
+    { dtype: 'f32', shape: scaleShape(size, o) },
     {
       from: [stored],
       compute: ([array]) => floatScales(array),
@@ -61,10 +66,21 @@ function tensors(s: Scope, size: MatrixSize, o: Options) {
   return { codes, scales };
 }
 
+function unpack(codes: NDArray, scales: NDArray, size: MatrixSize, o: Options): NDArray {
+  const values = unpackNBits(codes, floatScales(scales), { ...size, ...o });
+  return fromNumbers('f32', [size.rows, size.columns], values);
+}
+
 export const blockInt = defineFormat<Options>({
   name: 'block-int',
   options,
   product: (s, x, size, o) => {
+    if (lacksKernel(o)) {
+      return productUnpacked(s, x, size, {
+        from: store(s, size, o),
+        compute: ([codes, scales]) => unpack(codes, scales, size, o),
+      });
+    }
     const { codes, scales } = tensors(s, size, o);
     const { bits, block, accuracy } = o;
     return x.matmulNBits(codes, scales, { ...size, bits, block, accuracy });
@@ -101,12 +117,7 @@ export const blockInt = defineFormat<Options>({
       ? { qweight: packed, shift: fromNumbers('i8', shape, scales) }
       : { qweight: packed, scales: fromNumbers('f16', shape, scales) };
   },
-  decode: (stored, size, o) => {
-    const scales = floatScales(o.scale === 'pow2' ? stored.shift : stored.scales);
-    const { rows, columns } = size;
-    const values = unpackNBits(stored.qweight, scales, { ...size, ...o });
-    return fromNumbers('f32', [rows, columns], values);
-  },
+  decode: ({ qweight, shift, scales }, size, o) => unpack(qweight, shift ?? scales, size, o),
   executionError: ({ accuracy }) => (accuracy === 4 ? 0.02 : 1e-5),
 });
 
@@ -149,7 +160,24 @@ function stepOf(run: Float64Array, bits: number, weights?: Float64Array): number
   if (extreme === 0) return 0;
   if (bits === 8) return coveringStep(Math.abs(extreme));
   const steps = [-8, 7].flatMap((end) => RATIOS.map((ratio) => halfStep((extreme / end) * ratio)));
-  return leastError(run, steps, (value, step) => code(value, step, bits), weights).step;
+  return leastError(run, weights, steps, (step, limit) => missOf(run, step, weights, limit)).step;
+}
+
+/** Sum of w (x - q d)^2 at 4 bits, or of a part of it that is above the limit. */
+function missOf(
+  run: Float64Array,
+  step: number,
+  weights: Float64Array | undefined,
+  limit: number,
+): number {
+  const inverse = 1 / step;
+  let error = 0;
+  for (let i = 0; i < run.length && error < limit; i++) {
+    const near = Math.max(-8, Math.min(7, Math.round(run[i] * inverse)));
+    const miss = run[i] - near * step;
+    error += miss * miss * (weights ? weights[i] : 1);
+  }
+  return error;
 }
 
 /** Float16 steps below 2^-14 are coarse: one that was rounded down would clip the largest value. */

@@ -62,26 +62,20 @@ export function halfStep(step: number): number {
 export type Found = { step: number; error: number };
 
 /**
- * Of the steps tried, the first with the least sum of w (x - level(x, step) step)^2, and that sum.
- * A step of 0 makes every weight 0.
+ * Of the steps tried, the first with the least error, and that error; a step of 0, which makes every
+ * weight 0, stands against them all. `errorOf` may stop adding up once it is above the limit.
  */
 export function leastError(
   run: Float64Array,
+  weights: Float64Array | undefined,
   steps: Iterable<number>,
-  level: (value: number, step: number) => number,
-  weights?: Float64Array,
+  errorOf: (step: number, limit: number) => number,
 ): Found {
-  const errorOf = (step: number): number => {
-    let error = 0;
-    for (let i = 0; i < run.length; i++) {
-      const miss = step === 0 ? run[i] : run[i] - level(run[i], step) * step;
-      error += miss * miss * (weights ? weights[i] : 1);
-    }
-    return error;
-  };
-  let best = { step: 0, error: errorOf(0) };
+  let zero = 0;
+  for (let i = 0; i < run.length; i++) zero += run[i] * run[i] * (weights ? weights[i] : 1);
+  let best = { step: 0, error: zero };
   for (const step of steps) {
-    const error = errorOf(step);
+    const error = step === 0 ? zero : errorOf(step, best.error);
     if (error < best.error) best = { step, error };
   }
   return best;

@@ -140,8 +140,9 @@ describe('relative squared error on 4096 numbers that share one searched step', 
     const max = run.reduce((a, v) => Math.max(a, Math.abs(v)), 0);
     const ratios = Array.from({ length: 37 }, (_, i) => (12 + i) / 40);
     const steps = [-8, 7, 8, -7].flatMap((end) => ratios.map((r) => (max / end) * r));
-    const level = (v: number, step: number) => Math.max(-8, Math.min(7, Math.round(v / step)));
-    return leastError(run, steps, level).error / square(run);
+    const errorOf = (step: number) =>
+      square(run.map((v) => v - Math.max(-8, Math.min(7, Math.round(v / step))) * step));
+    return leastError(run, undefined, steps, errorOf).error / square(run);
   };
   const mean = (of: (seed: number) => number) =>
     [1, 2, 3, 4, 5, 6, 7, 8].reduce((a, seed) => a + of(seed), 0) / 8;

@@ -7,8 +7,8 @@
 //   E1M2  n = 0 1 2 3 4 5 6 7          executed with 4-bit codes n + 8
 //
 // MatMulNBits knows no floating levels, but each is a small integer: the product is exact in the
-// weights, and the file stays at 4 bits. `group` is the number of features that share a step; 0 gives
-// one step an output feature, as in the paper.
+// weights, and the file stays at 4 bits. 8-bit codes with `accuracy` 1 are a dense product. `group` is
+// the number of features that share a step; 0 gives one step an output feature, as in the paper.
 import { z } from 'zod';
 import { castArray, fromNumbers, type NDArray, ndarray, toNumbers } from '../../tensor/index.js';
 import type { Scope } from '../scope.js';
@@ -21,7 +21,7 @@ import {
   matrixValues,
 } from './encoding.js';
 import { defineFormat, type MatrixSize } from './format.js';
-import { lookupPacked, packCodes, packedShape } from './packed.js';
+import { lacksKernel, lookupPacked, packCodes, packedShape, productUnpacked } from './packed.js';
 
 export const FP4_LEVELS = {
   E3M0: [0, 1, 2, 4, 8, 16, 32, 64],
@@ -51,12 +51,17 @@ const stepType = (size: MatrixSize, o: Options) => ({
   shape: [size.rows, groupsOf(size, o)],
 });
 
+/** Names of what is stored. */
+const store = (s: Scope, size: MatrixSize, o: Options): [qweight: string, step: string] => [
+  s.store('qweight', { dtype: 'u8', shape: [size.rows, Math.ceil(size.columns / 2)] }),
+  s.store('step', stepType(size, o)),
+];
+
 function tensors(s: Scope, size: MatrixSize, o: Options) {
-  const { rows, columns } = size;
-  const codes = s.store('qweight', { dtype: 'u8', shape: [rows, Math.ceil(columns / 2)] });
-  const step = s.store('step', stepType(size, o));
+  const [codes, step] = store(s, size, o);
   const executed = packing(o);
-  const blocks = Math.ceil(columns / executed.block);
+  const { rows } = size;
+  const blocks = Math.ceil(size.columns / executed.block);
   return {
     codes: s.derived(
       'codes',
@@ -101,12 +106,33 @@ function levelsOf(codes: NDArray, { rows, columns }: MatrixSize, { element }: Op
   return out;
 }
 
+function unpack(codes: NDArray, step: NDArray, size: MatrixSize, o: Options): NDArray {
+  const { rows, columns } = size;
+  const groups = groupsOf(size, o);
+  const width = o.group === 0 ? columns : o.group;
+  const steps = toNumbers(step);
+  const levels = levelsOf(codes, size, o);
+  const out = new Float64Array(rows * columns);
+  for (let i = 0; i < out.length; i++) {
+    const [row, k] = [Math.floor(i / columns), i % columns];
+    out[i] = levels[i] * steps[row * groups + Math.floor(k / width)];
+  }
+  return fromNumbers('f32', [rows, columns], out);
+}
+
 export const fp4 = defineFormat<Options>({
   name: 'fp4',
   options,
   product: (s, x, size, o) => {
+    const execution = { ...packing(o), accuracy: o.accuracy };
+    if (lacksKernel(execution)) {
+      return productUnpacked(s, x, size, {
+        from: store(s, size, o),
+        compute: ([codes, step]) => unpack(codes, step, size, o),
+      });
+    }
     const { codes, scales } = tensors(s, size, o);
-    return x.matmulNBits(codes, scales, { ...size, ...packing(o), accuracy: o.accuracy });
+    return x.matmulNBits(codes, scales, { ...size, ...execution });
   },
   lookup: (s, ids, size, o) => {
     const { codes, scales } = tensors(s, size, o);
@@ -140,35 +166,17 @@ export const fp4 = defineFormat<Options>({
       step: fromNumbers(type.dtype, type.shape, steps),
     };
   },
-  decode: ({ qweight, step }, size, o) => {
-    const { rows, columns } = size;
-    const groups = groupsOf(size, o);
-    const width = o.group === 0 ? columns : o.group;
-    const steps = toNumbers(step);
-    const levels = levelsOf(qweight, size, o);
-    const out = new Float64Array(rows * columns);
-    for (let i = 0; i < out.length; i++) {
-      const [row, k] = [Math.floor(i / columns), i % columns];
-      out[i] = levels[i] * steps[row * groups + Math.floor(k / width)];
-    }
-    return fromNumbers('f32', [rows, columns], out);
-  },
+  decode: ({ qweight, step }, size, o) => unpack(qweight, step, size, o),
   executionError: ({ accuracy }) => (accuracy === 4 ? 0.02 : 1e-5),
 });
 
-/**
- * Where one level ends and the next begins. Ties go to the even significand, as in the paper: with
- * one mantissa bit or two that is the even index; with none, 1.5 rounds to 2, the next power.
- */
-const boundaries = (element: Element) =>
-  FP4_LEVELS[element].slice(1).map((level, i) => ({
-    middle: (FP4_LEVELS[element][i] + level) / 2,
-    tieUp: element === 'E3M0' ? i > 0 : i % 2 === 1,
-  }));
-const BOUNDARIES = {
-  E3M0: boundaries('E3M0'),
-  E2M1: boundaries('E2M1'),
-  E1M2: boundaries('E1M2'),
+/** Where one level ends and the next begins. */
+const middlesOf = (levels: readonly number[]) =>
+  Float64Array.from(levels.slice(1), (level, i) => (levels[i] + level) / 2);
+const MIDDLES = {
+  E3M0: middlesOf(FP4_LEVELS.E3M0),
+  E2M1: middlesOf(FP4_LEVELS.E2M1),
+  E1M2: middlesOf(FP4_LEVELS.E1M2),
 };
 
 /** Sign and level index of the nearest level. */
@@ -177,15 +185,22 @@ export function codeOf(value: number, step: number, element: Element): number {
   return index > 0 && value < 0 ? index | 8 : index;
 }
 
+/**
+ * Index of the level nearest to a magnitude. Ties go to the even significand, as in the paper: with
+ * one mantissa bit or two that is the even index; with none, 1.5 rounds to 2, the next power.
+ */
 function levelIndex(target: number, element: Element): number {
-  const bounds = BOUNDARIES[element];
-  let index = 0;
-  while (index < 7) {
-    const { middle, tieUp } = bounds[index];
-    if (target < middle || (target === middle && !tieUp)) break;
-    index++;
-  }
-  return index;
+  const middles = MIDDLES[element];
+  const index = indexAbove(target, middles);
+  const tieUp = element === 'E3M0' ? index > 0 : index % 2 === 1;
+  return tieUp && target === middles[index] ? index + 1 : index;
+}
+
+/** How many of the seven middles lie below a magnitude, by bisection. */
+function indexAbove(target: number, middles: Float64Array): number {
+  let index = target > middles[3] ? 4 : 0;
+  if (target > middles[index + 1]) index += 2;
+  return target > middles[index] ? index + 1 : index;
 }
 
 /** Clip ratios tried: the search range of the paper's scale, without its dependence on units. */
@@ -205,7 +220,27 @@ export function searchStep(
   const steps = RATIOS.map((ratio) => (max * ratio) / magnitudes[7])
     .map((step) => (group === 0 ? Math.fround(step) : halfStep(step)))
     .filter((step) => step > 0 && levelIndex(max / step, element) === 7);
-  const level = (value: number, step: number) =>
-    Math.sign(value) * magnitudes[levelIndex(Math.abs(value) / step, element)];
-  return leastError(run, steps, level, weights);
+  return leastError(run, weights, steps, (step, limit) =>
+    missOf(run, step, element, weights, limit),
+  );
+}
+
+/** Sum of w (x - x^)^2, or of a part of it that is above the limit. */
+function missOf(
+  run: Float64Array,
+  step: number,
+  element: Element,
+  weights: Float64Array | undefined,
+  limit: number,
+): number {
+  const levels = FP4_LEVELS[element];
+  const middles = MIDDLES[element];
+  const inverse = 1 / step;
+  let error = 0;
+  for (let i = 0; i < run.length && error < limit; i++) {
+    const magnitude = Math.abs(run[i]);
+    const miss = magnitude - levels[indexAbove(magnitude * inverse, middles)] * step;
+    error += miss * miss * (weights ? weights[i] : 1);
+  }
+  return error;
 }

@@ -2,6 +2,7 @@
 // MatMulNBits kernel: codes u8 [rows, blocks, block * bits / 8], low nibble first, offset by half the
 // range; rows are padded to whole blocks.
 import { concat, type NDArray, ndarray, type Tensor } from '../../tensor/index.js';
+import type { Derivation, Scope } from '../scope.js';
 import type { MatrixSize } from './format.js';
 
 export type Packing = { bits: 4 | 8; block: number };
@@ -33,6 +34,24 @@ export const packedShape = ({ rows, columns }: MatrixSize, { bits, block }: Pack
   Math.ceil(columns / block),
   (block * bits) / 8,
 ];
+
+/**
+ * Whether the kernel has no path of its own for 8-bit codes with float32 activations: it unpacks the
+ * whole matrix at every run, which takes 10 to 100 times as long as the dense product.
+ */
+export const lacksKernel = ({ bits, accuracy }: { bits: 4 | 8; accuracy: 1 | 4 }): boolean =>
+  bits === 8 && accuracy === 1;
+
+/** x @ W^T with a matrix that is decoded once, at load: small on disk, dense in memory. */
+export function productUnpacked(
+  s: Scope,
+  x: Tensor,
+  { rows, columns }: MatrixSize,
+  derivation: Derivation,
+): Tensor {
+  const weight = s.derived('unpacked', { dtype: 'f32', shape: [rows, columns] }, derivation);
+  return x.matmul(weight, { transposeB: true });
+}
 
 /** Nibbles of u8[..., n] as float32[..., 2n], low ones first. */
 export function nibbles(packed: Tensor): Tensor {

@@ -1,5 +1,6 @@
 // What the element-wise rows share: which element types an operation takes, and what it costs.
 import { holds } from '../array.js';
+import { type Shape, sameDim, sameShape } from '../dim.js';
 import { type DType, dtypes, isInteger } from '../dtype.js';
 import {
   type ConcreteType,
@@ -10,6 +11,7 @@ import {
   type TensorType,
   type ValueName,
 } from '../op.js';
+import type { Tensor } from '../tensor.js';
 
 export type Kind = 'float' | 'number' | 'integer' | 'unsigned' | 'bool' | 'any';
 
@@ -46,3 +48,13 @@ export type Lower = string | ((emit: Emitter, context: LowerContext<object>) => 
 
 export const lowerBy = (lower: Lower): OpRow<object>['lower'] =>
   typeof lower === 'string' ? (emit, { values }) => emit.node(lower, values) : lower;
+
+/** The gradient of what was broadcast: summed over the axes that were repeated. */
+export function unbroadcast(g: Tensor, shape: Shape): Tensor {
+  if (sameShape(g.shape, shape)) return g;
+  const lead = g.rank - shape.length;
+  const repeated = g.shape.flatMap((d, i) =>
+    i < lead || (shape[i - lead] === 1 && !sameDim(d, 1)) ? [i] : [],
+  );
+  return g.sum(repeated, true).reshape(...shape);
+}

@@ -14,6 +14,7 @@ import { isInteger } from '../dtype.js';
 import { AnyformerError } from '../error.js';
 import { axisOf, defineOp, int, reject, type TensorType, text } from '../op.js';
 import { around, coordinates, strides } from '../strides.js';
+import type { Tensor } from '../tensor.js';
 import { checkKind, larger, smaller } from './element.js';
 
 const checkIndices = ({ dtype }: TensorType): void => {
@@ -57,6 +58,19 @@ export const gather = defineOp<{ axis: number }>({
     }
     return [out];
   },
+  gradient: ({ inputs: [x, indices], gradients: [g], attributes: { axis } }) => {
+    if (!g) return [];
+    // The axis comes first, so that whole slices are added where they were taken.
+    const rest = x.shape.map((_, i) => i).filter((i) => i !== axis);
+    const taken = indices.shape.map((_, i) => axis + i);
+    const others = g.shape.map((_, i) => i).filter((i) => !taken.includes(i));
+    const empty = x.operand(0).broadcastTo(...[axis, ...rest].map((i) => x.shape[i]));
+    const updates = axis === 0 ? g : g.transpose(...taken, ...others);
+    const sums = empty.scatterNd(indices.unsqueeze(-1), updates, 'add');
+    return [
+      axis === 0 ? sums : sums.transpose(...x.shape.map((_, i) => [axis, ...rest].indexOf(i))),
+    ];
+  },
 });
 
 /** One element per position: out[.., i, ..] = x[.., indices[.., i, ..], ..]. */
@@ -76,7 +90,11 @@ export const gatherElements = defineOp<{ axis: number }>({
     });
     return [out];
   },
+  gradient: ({ inputs: [x, indices], gradients: [g], attributes: { axis } }) =>
+    g ? [zerosLike(x).scatterElements(indices, g, axis, 'add')] : [],
 });
+
+const zerosLike = (x: Tensor): Tensor => x.operand(0).broadcastTo(...x.shape);
 
 function checkElementwise(x: Shape, indices: Shape, axis: number): void {
   const at = axisOf(axis, x.length);
@@ -177,7 +195,22 @@ export const scatterElements = defineOp<Scatter & { axis: number }>({
   evaluate: ([x, indices, updates], { axis, reduction }) => [
     scattered(x, updates, reduction, (write) => visitElements(x.shape, indices, axis, write)),
   ],
+  gradient: ({ inputs: [, indices, updates], gradients: [g], attributes: { axis, reduction } }) => {
+    if (!g) return [];
+    const old = () => g.scatterElements(indices, zerosLike(updates), axis);
+    return [reachesOld(reduction) ? g : old(), undefined, g.gatherElements(indices, axis)];
+  },
 });
+
+/** Whether what was there stays part of the result; products and extremes have no rule yet. */
+function reachesOld(reduction: Scatter['reduction']): boolean {
+  if (reduction === 'add' || reduction === 'none') return reduction === 'add';
+  throw new AnyformerError('gradient/none', {
+    what: `a scatter that takes the ${reduction} has no gradient rule`,
+    expected: "reduction 'none' or 'add'",
+    found: reduction,
+  });
+}
 
 /** The static length of the last axis of index tuples, which name at most `axes` axes. */
 function tupleLength(indices: TensorType, axes: number): number {
@@ -217,6 +250,15 @@ export const gatherNd = defineOp<{ batch: number }>({
       for (let k = 0; k < run; k++) out.data[i * run + k] = x.data[from + k];
     });
     return [out];
+  },
+  gradient: ({ inputs: [x, indices], gradients: [g], attributes: { batch } }) => {
+    if (!g) return [];
+    if (batch === 0) return [zerosLike(x).scatterNd(indices, g, 'add')];
+    throw new AnyformerError('gradient/none', {
+      what: 'gatherNd over shared axes has no gradient rule',
+      expected: 'batch 0',
+      found: `batch ${batch}`,
+    });
   },
 });
 
@@ -270,6 +312,11 @@ export const scatterNd = defineOp<Scatter>({
       }),
     ),
   ],
+  gradient: ({ inputs: [, indices, updates], gradients: [g], attributes: { reduction } }) => {
+    if (!g) return [];
+    const old = () => g.scatterNd(indices, zerosLike(updates));
+    return [reachesOld(reduction) ? g : old(), undefined, g.gatherNd(indices)];
+  },
 });
 
 function checkCount(k: number, size: number, axis: number): void {
@@ -323,4 +370,6 @@ export const topK = defineOp<{ k: Dim; axis: number; largest: boolean }>({
     }
     return [values, ndarray('i64', shape, indices)];
   },
+  gradient: ({ inputs: [x], outputs: [, indices], gradients: [g], attributes: { axis } }) =>
+    g ? [zerosLike(x).scatterElements(indices, g, axis, 'add')] : [],
 });

@@ -4,6 +4,7 @@ import { broadcast, type Dim, type Shape, sameDim, showShape } from '../dim.js';
 import { isFloat } from '../dtype.js';
 import { defineOp, float, int, reject } from '../op.js';
 import { broadcastIndex } from '../strides.js';
+import { unbroadcast } from './element.js';
 
 export type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
 
@@ -87,5 +88,19 @@ export const matmul = defineOp<MatmulAttributes>({
       }
     }
     return [fromNumbers(dtype, shape, out)];
+  },
+  gradient: ({ inputs: [a, b], gradients: [g], attributes }) => {
+    if (!g) return [];
+    const { transposeA, transposeB, scale } = attributes;
+    const da = transposeA
+      ? b.matmul(g, { transposeA: transposeB, transposeB: true, scale })
+      : g.matmul(b, { transposeB: !transposeB, scale });
+    // One matrix for a whole batch of rows: a single product over all of them, no sum afterwards.
+    const shared = b.rank === 2 && a.rank > 2 && !transposeA;
+    const [rows, grads] = shared ? [a, g].map((x) => x.reshape(-1, x.size(-1))) : [a, g];
+    const db = transposeB
+      ? grads.matmul(rows, { transposeA: true, transposeB: transposeA, scale })
+      : rows.matmul(grads, { transposeA: !transposeA, scale });
+    return [unbroadcast(da, a.shape), unbroadcast(db, b.shape)];
   },
 });

@@ -9,11 +9,14 @@ import {
   type Emitter,
   float,
   int,
+  type OpRow,
   reject,
   type TensorType,
   type ValueName,
 } from '../op.js';
 import { around } from '../strides.js';
+import type { Tensor } from '../tensor.js';
+import { unbroadcast } from './element.js';
 
 const needFloat = ({ dtype }: TensorType): void => {
   if (!isFloat(dtype)) reject('a normalisation needs floats', 'a float type', dtype);
@@ -21,7 +24,12 @@ const needFloat = ({ dtype }: TensorType): void => {
 
 const size = ([{ shape }]: readonly ConcreteType[]): number => sizeOf(shape);
 
-function softmaxOf(name: string, op: string, finish: (x: number, sum: number) => number) {
+function softmaxOf(
+  name: string,
+  op: string,
+  finish: (x: number, sum: number) => number,
+  slope: (g: Tensor, y: Tensor, axis: number) => Tensor,
+): OpRow<{ axis: number }> {
   return defineOp<{ axis: number }>({
     name,
     infer: ([x], { axis }) => {
@@ -47,11 +55,23 @@ function softmaxOf(name: string, op: string, finish: (x: number, sum: number) =>
       }
       return [fromNumbers(dtype, shape, out)];
     },
+    gradient: ({ outputs: [y], gradients: [g], attributes: { axis } }) =>
+      g ? [slope(g, y, axis)] : [],
   });
 }
 
-export const softmax = softmaxOf('softmax', 'Softmax', (x, sum) => Math.exp(x) / sum);
-export const logSoftmax = softmaxOf('logSoftmax', 'LogSoftmax', (x, sum) => x - Math.log(sum));
+export const softmax: OpRow<{ axis: number }> = softmaxOf(
+  'softmax',
+  'Softmax',
+  (x, sum) => Math.exp(x) / sum,
+  (g, y, axis) => y.mul(g.sub(g.mul(y).sum(axis, true))),
+);
+export const logSoftmax: OpRow<{ axis: number }> = softmaxOf(
+  'logSoftmax',
+  'LogSoftmax',
+  (x, sum) => x - Math.log(sum),
+  (g, y, axis) => g.sub(y.exp().mul(g.sum(axis, true))),
+);
 
 const checkGain = (x: TensorType, gains: readonly TensorType[]): void => {
   needFloat(x);
@@ -72,8 +92,8 @@ const rowMean = (emit: Emitter, x: ValueName): ValueName =>
   emit.node('ReduceMean', [x, emit.sizes([-1])], { keepdims: int(1) });
 
 /**
- * x / sqrt(mean(x^2) + eps) * gain + bias, operator by operator: an attribute of ONNX holds eps in
- * float32 only, which float64 results would show.
+ * x / sqrt(mean(x^2) + eps) * gain + bias and 1 / sqrt(...), operator by operator: an attribute of
+ * ONNX holds eps in float32 only, which float64 results would show.
  */
 function lowerDouble(
   emit: Emitter,
@@ -81,68 +101,142 @@ function lowerDouble(
   eps: number,
   gain: ValueName,
   bias?: ValueName,
-): ValueName {
+): { y: ValueName; inverse: ValueName } {
   const square = rowMean(emit, emit.node('Mul', [x, x]));
   const deviation = emit.node('Sqrt', [emit.node('Add', [square, emit.scalar('f64', eps)])]);
+  const inverse = emit.node('Reciprocal', [deviation]);
   const scaled = emit.node('Mul', [emit.node('Div', [x, deviation]), gain]);
-  return bias ? emit.node('Add', [scaled, bias]) : scaled;
+  return { y: bias ? emit.node('Add', [scaled, bias]) : scaled, inverse };
 }
 
-/** (x - mean) / sqrt(variance + eps) * gain + bias over the last axis (Ba et al. 2016). */
+/** The statistics of rows: one number a row, beside x. */
+const rowStatistic = (x: TensorType): TensorType => ({
+  dtype: x.dtype,
+  shape: x.shape.map((d, i) => (i === x.shape.length - 1 ? 1 : d)),
+});
+
+/** Outputs that the kernel must write: up to the last that is read. */
+const written = (used: readonly boolean[]): number => used.lastIndexOf(true) + 1;
+
+/**
+ * y = (x - mean) * inverse * gain + bias over the last axis, inverse = 1 / sqrt(variance + eps)
+ * (Ba et al. 2016). Outputs y, mean, inverse: the statistics serve the gradient.
+ */
 export const layerNorm = defineOp<{ eps: number }>({
   name: 'layerNorm',
   infer: ([x, ...gains]) => {
     checkGain(x, gains);
-    return [x];
+    return [x, rowStatistic(x), rowStatistic(x)];
   },
   flops: (inputs) => 8 * size(inputs),
-  lower: (emit, { values, inputs, attributes: { eps } }) => {
+  lower: (emit, { values, inputs, used, attributes: { eps } }) => {
     if (inputs[0].dtype === 'f64') {
       const [x, gain, bias] = values;
-      const centred = emit.node('Sub', [x, rowMean(emit, x)]);
-      return lowerDouble(emit, centred, eps, gain, bias);
+      const mean = rowMean(emit, x);
+      const { y, inverse } = lowerDouble(emit, emit.node('Sub', [x, mean]), eps, gain, bias);
+      return [y, mean, inverse];
     }
-    return emit.node('LayerNormalization', values, { axis: int(-1), epsilon: float(eps) });
+    const attributes = { axis: int(-1), epsilon: float(eps) };
+    return emit.nodes('LayerNormalization', values, written(used), attributes);
   },
-  evaluate: ([x, gain, bias], { eps }, [{ dtype, shape }]) => {
-    const width = shape[shape.length - 1];
+  evaluate: ([x, gain, bias], { eps }, outputs) => {
+    const width = x.shape[x.shape.length - 1];
     const [values, g, b] = [toNumbers(x), toNumbers(gain), bias && toNumbers(bias)];
     const out = new Float64Array(values.length);
-    for (let row = 0; row < values.length; row += width) {
-      const slice = values.subarray(row, row + width);
+    const rows = values.length / Math.max(1, width);
+    const [means, inverses] = [new Float64Array(rows), new Float64Array(rows)];
+    for (let row = 0; row < rows; row++) {
+      const slice = values.subarray(row * width, (row + 1) * width);
       const mean = slice.reduce((a, v) => a + v, 0) / width;
       const variance = slice.reduce((a, v) => a + (v - mean) ** 2, 0) / width;
       const inverse = 1 / Math.sqrt(variance + eps);
+      [means[row], inverses[row]] = [mean, inverse];
       for (let j = 0; j < width; j++) {
-        out[row + j] = (slice[j] - mean) * inverse * g[j] + (b ? b[j] : 0);
+        out[row * width + j] = (slice[j] - mean) * inverse * g[j] + (b ? b[j] : 0);
       }
     }
-    return [fromNumbers(dtype, shape, out)];
+    return [out, means, inverses].map((v, i) => fromNumbers(x.dtype, outputs[i].shape, v));
+  },
+  gradient: ({ inputs: [x, gain, bias], outputs, gradients: [g, gMean, gInverse] }) => {
+    const [, mean, inverse] = outputs;
+    const unit = x.sub(mean).mul(inverse);
+    const parts: Tensor[] = [];
+    if (g) {
+      const h = g.mul(gain);
+      const inner = h.sub(h.mean(-1, true)).sub(unit.mul(h.mul(unit).mean(-1, true)));
+      parts.push(inner.mul(inverse));
+    }
+    const width = Number(x.size(-1));
+    if (gMean) parts.push(gMean.mul(1 / width).broadcastTo(...x.shape));
+    if (gInverse)
+      parts.push(
+        unit.mul(
+          gInverse
+            .mul(inverse)
+            .mul(inverse)
+            .mul(-1 / width),
+        ),
+      );
+    return [
+      parts.length > 0 ? parts.reduce((a, b) => a.add(b)) : undefined,
+      g && unbroadcast(g.mul(unit), gain.shape),
+      g && bias && unbroadcast(g, bias.shape),
+    ];
   },
 });
 
-/** x / sqrt(mean(x^2) + eps) * gain over the last axis (Zhang and Sennrich 2019). */
+/**
+ * y = x * inverse * gain over the last axis, inverse = 1 / sqrt(mean(x^2) + eps) (Zhang and Sennrich
+ * 2019). Outputs y and inverse.
+ */
 export const rmsNorm = defineOp<{ eps: number }>({
   name: 'rmsNorm',
   infer: ([x, gain]) => {
     checkGain(x, [gain]);
-    return [x];
+    return [x, rowStatistic(x)];
   },
   flops: (inputs) => 5 * size(inputs),
-  lower: (emit, { values, inputs, attributes: { eps } }) =>
-    inputs[0].dtype === 'f64'
-      ? lowerDouble(emit, values[0], eps, values[1])
-      : emit.node('SimplifiedLayerNormalization', values, { axis: int(-1), epsilon: float(eps) }),
-  evaluate: ([x, gain], { eps }, [{ dtype, shape }]) => {
-    const width = shape[shape.length - 1];
+  lower: (emit, { values, inputs, used, attributes: { eps } }) => {
+    if (inputs[0].dtype === 'f64') {
+      const { y, inverse } = lowerDouble(emit, values[0], eps, values[1]);
+      return [y, inverse];
+    }
+    const attributes = { axis: int(-1), epsilon: float(eps) };
+    return emit.nodes('SimplifiedLayerNormalization', values, written(used), attributes);
+  },
+  evaluate: ([x, gain], { eps }, outputs) => {
+    const width = x.shape[x.shape.length - 1];
     const [values, g] = [toNumbers(x), toNumbers(gain)];
     const out = new Float64Array(values.length);
-    for (let row = 0; row < values.length; row += width) {
-      const slice = values.subarray(row, row + width);
+    const inverses = new Float64Array(values.length / Math.max(1, width));
+    for (let row = 0; row < inverses.length; row++) {
+      const slice = values.subarray(row * width, (row + 1) * width);
       const square = slice.reduce((a, v) => a + v * v, 0) / width;
-      const inverse = 1 / Math.sqrt(square + eps);
-      for (let j = 0; j < width; j++) out[row + j] = slice[j] * inverse * g[j];
+      inverses[row] = 1 / Math.sqrt(square + eps);
+      for (let j = 0; j < width; j++) out[row * width + j] = slice[j] * inverses[row] * g[j];
     }
-    return [fromNumbers(dtype, shape, out)];
+    return [out, inverses].map((v, i) => fromNumbers(x.dtype, outputs[i].shape, v));
+  },
+  gradient: ({ inputs: [x, gain], outputs: [, inverse], gradients: [g, gInverse] }) => {
+    const unit = x.mul(inverse);
+    const parts: Tensor[] = [];
+    if (g) {
+      const h = g.mul(gain);
+      parts.push(h.sub(unit.mul(h.mul(unit).mean(-1, true))).mul(inverse));
+    }
+    const width = Number(x.size(-1));
+    if (gInverse)
+      parts.push(
+        unit.mul(
+          gInverse
+            .mul(inverse)
+            .mul(inverse)
+            .mul(-1 / width),
+        ),
+      );
+    return [
+      parts.length > 0 ? parts.reduce((a, b) => a.add(b)) : undefined,
+      g && unbroadcast(g.mul(unit), gain.shape),
+    ];
   },
 });

@@ -1,9 +1,10 @@
 // Reductions over axes, and prefix sums.
 import { fromIntegers, fromNumbers, sizeOf, toIntegers, toNumbers } from '../array.js';
-import type { Shape } from '../dim.js';
+import { type Dim, mulDims, type Shape } from '../dim.js';
 import { isFloat, isInteger } from '../dtype.js';
-import { axisOf, type ConcreteType, defineOp, int, type OpRow, reject } from '../op.js';
+import { axisOf, type ConcreteType, defineOp, flat, int, type OpRow, reject } from '../op.js';
 import { around, broadcastIndex } from '../strides.js';
+import type { Tensor } from '../tensor.js';
 import { checkKind, larger, smaller } from './element.js';
 
 export type ReduceAttributes = { axes: readonly number[]; keep: boolean };
@@ -20,9 +21,9 @@ function fold<V>(
   start: V,
   step: (acc: V, value: V) => V,
 ): V[] {
-  const kept = reducedShape(shape, axes, true) as number[];
-  const out = new Array<V>(sizeOf(kept)).fill(start);
-  const index = broadcastIndex(kept, shape);
+  const reduced = reducedShape(shape, axes, true) as number[];
+  const out = new Array<V>(sizeOf(reduced)).fill(start);
+  const index = broadcastIndex(reduced, shape);
   for (let i = 0; i < values.length; i++) out[index(i)] = step(out[index(i)], values[i]);
   return out;
 }
@@ -39,8 +40,21 @@ const lowerReduce =
 
 type Fold<V> = { start: V; step: (acc: V, value: V) => V; finish?: (acc: V, count: number) => V };
 
+/** dL/dx, from g = dL/dy and y, both with the reduced axes kept as 1. */
+type Slope = (g: Tensor, x: Tensor, y: Tensor, axes: readonly number[]) => Tensor;
+
+/** A reduced value with its axes back as 1. */
+const kept = (y: Tensor, x: Tensor, { axes, keep }: ReduceAttributes): Tensor =>
+  keep ? y : y.reshape(...reducedShape(x.shape, axes, true));
+
 /** Floats fold in float64 and round once, integers exactly and wrap. */
-function reduction(name: string, op: string, floats: Fold<number>, integers: Fold<bigint>) {
+function reduction(
+  name: string,
+  op: string,
+  floats: Fold<number>,
+  integers: Fold<bigint>,
+  slope: Slope,
+): OpRow<ReduceAttributes> {
   const run = <V>(values: ArrayLike<V>, shape: readonly number[], axes: readonly number[]) => {
     return ({ start, step, finish }: Fold<V>): V[] => {
       const out = fold(values, shape, axes, start, step);
@@ -61,7 +75,28 @@ function reduction(name: string, op: string, floats: Fold<number>, integers: Fol
         ? fromIntegers(dtype, shape, run(toIntegers(x), x.shape, axes)(integers))
         : fromNumbers(dtype, shape, run(toNumbers(x), x.shape, axes)(floats)),
     ],
+    gradient: ({ inputs: [x], outputs: [y], gradients: [g], attributes }) =>
+      g ? [slope(kept(g, x, attributes), x, kept(y, x, attributes), attributes.axes)] : [],
   });
+}
+
+/** The elements that equal the extreme share its gradient. */
+const shared: Slope = (g, x, y, axes) => {
+  const winners = x.equal(y).cast(x.dtype);
+  return winners.mul(g.div(winners.sum(axes, true)));
+};
+
+/** g over the number of elements that a mean is of; a symbolic number is counted at run time. */
+function scaledMean(g: Tensor, x: Tensor, axes: readonly number[]): Tensor {
+  const sizes = axes.map((axis) => x.size(axis));
+  const count = sizes.reduce<Dim>(mulDims, 1);
+  if (typeof count === 'number') return g.mul(1 / count);
+  return g.div(
+    x
+      .operand(1)
+      .broadcastTo(...sizes)
+      .sum(),
+  );
 }
 
 const plus: { floats: Fold<number>; integers: Fold<bigint> } = {
@@ -69,31 +104,48 @@ const plus: { floats: Fold<number>; integers: Fold<bigint> } = {
   integers: { start: 0n, step: (a, x) => a + x },
 };
 
-export const sum = reduction('sum', 'ReduceSum', plus.floats, plus.integers);
+export const sum: OpRow<ReduceAttributes> = reduction(
+  'sum',
+  'ReduceSum',
+  plus.floats,
+  plus.integers,
+  (g, x) => g.broadcastTo(...x.shape),
+);
 /** Of integers: truncated towards zero. */
-export const mean = reduction(
+export const mean: OpRow<ReduceAttributes> = reduction(
   'mean',
   'ReduceMean',
   { ...plus.floats, finish: (a, count) => a / count },
   { ...plus.integers, finish: (a, count) => (count === 0 ? 0n : a / BigInt(count)) },
+  (g, x, _, axes) => scaledMean(g, x, axes).broadcastTo(...x.shape),
 );
-export const max = reduction(
+export const max: OpRow<ReduceAttributes> = reduction(
   'max',
   'ReduceMax',
   { start: Number.NEGATIVE_INFINITY, step: Math.max },
   { start: -(2n ** 63n), step: larger },
+  shared,
 );
-export const min = reduction(
+export const min: OpRow<ReduceAttributes> = reduction(
   'min',
   'ReduceMin',
   { start: Number.POSITIVE_INFINITY, step: Math.min },
   { start: 2n ** 64n - 1n, step: smaller },
+  shared,
 );
-export const prod = reduction(
+export const prod: OpRow<ReduceAttributes> = reduction(
   'prod',
   'ReduceProd',
   { start: 1, step: (a, x) => a * x },
   { start: 1n, step: (a, x) => a * x },
+  // The product of the others: y / x, or with one zero among them, what it alone holds down.
+  (g, x, y, axes) => {
+    const zero = x.equal(0);
+    const zeros = zero.cast(x.dtype).sum(axes, true);
+    const rest = zero.where(1, x).prod(axes, true);
+    const others = zero.where(zeros.equal(1).where(rest, 0), y.div(zero.where(1, x)));
+    return g.mul(others);
+  },
 );
 
 /** log(sum(exp(x))) without overflow. */
@@ -107,8 +159,7 @@ export const logSumExp = defineOp<ReduceAttributes>({
   lower: lowerReduce('ReduceLogSumExp'),
   evaluate: ([x], { axes }, [{ dtype, shape }]) => {
     const top = fold(toNumbers(x), x.shape, axes, Number.NEGATIVE_INFINITY, Math.max);
-    const kept = reducedShape(x.shape, axes, true) as number[];
-    const index = broadcastIndex(kept, x.shape);
+    const index = broadcastIndex(reducedShape(x.shape, axes, true) as number[], x.shape);
     const total = new Float64Array(top.length);
     toNumbers(x).forEach((value, i) => {
       const at = index(i);
@@ -122,6 +173,15 @@ export const logSumExp = defineOp<ReduceAttributes>({
       ),
     ];
   },
+  gradient: ({ inputs: [x], outputs: [y], gradients: [g], attributes }) =>
+    g
+      ? [
+          x
+            .sub(kept(y, x, attributes))
+            .exp()
+            .mul(kept(g, x, attributes)),
+        ]
+      : [],
 });
 
 type Better = <V extends number | bigint>(value: V, best: V) => boolean;
@@ -153,6 +213,7 @@ function extreme(name: string, op: string, better: Better) {
       }
       return [fromNumbers(dtype, shape, out)];
     },
+    gradient: flat,
   });
 }
 
@@ -198,4 +259,6 @@ export const cumsum = defineOp<{ axis: number; exclusive: boolean; reverse: bool
         : fromNumbers(dtype, shape, scan(toNumbers(x), 0, plus.floats.step)),
     ];
   },
+  gradient: ({ gradients: [g], attributes: { axis, exclusive, reverse } }) =>
+    g ? [g.cumsum(axis, { exclusive, reverse: !reverse })] : [],
 });

@@ -1,10 +1,10 @@
 // Element-wise selection, limits and conversion.
 import { castArray, fromIntegers, fromNumbers, toIntegers, toNumbers, zerosOf } from '../array.js';
 import { broadcast, showShape } from '../dim.js';
-import { type DType, isInteger } from '../dtype.js';
+import { type DType, isFloat, isInteger } from '../dtype.js';
 import { defineOp, reject } from '../op.js';
 import { broadcastIndex } from '../strides.js';
-import { checkHolds, checkKind, count, larger, smaller } from './element.js';
+import { checkHolds, checkKind, count, larger, smaller, unbroadcast } from './element.js';
 
 /** condition ? a : b, all three broadcast. */
 export const where = defineOp<object>({
@@ -30,6 +30,14 @@ export const where = defineOp<object>({
     }
     return [out];
   },
+  gradient: ({ inputs: [condition, a, b], gradients: [g] }) =>
+    g
+      ? [
+          undefined,
+          unbroadcast(condition.where(g, 0), a.shape),
+          unbroadcast(condition.where(0, g), b.shape),
+        ]
+      : [],
 });
 
 /** Limits values to [min, max]; an integer tensor takes bounds that its type holds. */
@@ -53,6 +61,8 @@ export const clip = defineOp<{ min: number; max: number }>({
     const values = toNumbers(x).map((value) => Math.min(Math.max(value, min), max));
     return [fromNumbers(dtype, shape, values)];
   },
+  gradient: ({ inputs: [x], gradients: [g], attributes: { min, max } }) =>
+    g ? [x.greaterEqual(min).and(x.lessEqual(max)).where(g, 0)] : [],
 });
 
 /** Conversion of the element type; floats to integers truncate towards zero. */
@@ -63,4 +73,6 @@ export const cast = defineOp<{ to: DType }>({
   lower: (emit, { values, inputs, attributes }) =>
     emit.cast(values[0], inputs[0].dtype, attributes.to),
   evaluate: ([x], { to }) => [castArray(x, to)],
+  gradient: ({ inputs: [x], gradients: [g], attributes: { to } }) =>
+    g && isFloat(x.dtype) && isFloat(to) ? [g.cast(x.dtype)] : [],
 });

@@ -11,10 +11,22 @@ import {
   sameDim,
   shapeSize,
   showShape,
+  subDims,
 } from '../dim.js';
-import { axisOf, defineOp, type Emitter, int, ints, reject, type ValueName } from '../op.js';
+import {
+  axisOf,
+  defineOp,
+  type Emitter,
+  flat,
+  type GradientRule,
+  int,
+  ints,
+  reject,
+  type ValueName,
+} from '../op.js';
 import { around, broadcastIndex, coordinates, strides } from '../strides.js';
-import { checkHolds } from './element.js';
+import type { Tensor } from '../tensor.js';
+import { checkHolds, unbroadcast } from './element.js';
 
 const sameData = (
   [x]: readonly NDArray[],
@@ -43,6 +55,7 @@ export const reshape = defineOp<{ shape: Shape }>({
       : emit.node('Reshape', [values[0], target]);
   },
   evaluate: sameData,
+  gradient: ({ inputs: [x], gradients: [g] }) => (g ? [g.reshape(...x.shape)] : []),
 });
 
 /** The sizes of a new shape; one -1 among them is computed from the elements of `from`. */
@@ -100,6 +113,8 @@ export const transpose = defineOp<{ order: readonly number[] }>({
     }
     return [out];
   },
+  gradient: ({ gradients: [g], attributes: { order } }) =>
+    g ? [g.transpose(...order.map((_, axis) => order.indexOf(axis)))] : [],
 });
 
 /** Repeats axes of size 1, and adds axes in front. */
@@ -121,6 +136,7 @@ export const broadcastTo = defineOp<{ shape: Shape }>({
     for (let i = 0; i < out.data.length; i++) out.data[i] = x.data[index(i)];
     return [out];
   },
+  gradient: ({ inputs: [x], gradients: [g] }) => (g ? [unbroadcast(g, x.shape)] : []),
 });
 
 /** Joins tensors along one axis. */
@@ -164,6 +180,16 @@ export const concat = defineOp<{ axis: number }>({
       offset += run;
     }
     return [out];
+  },
+  gradient: ({ inputs, gradients: [g], attributes: { axis } }) => {
+    if (!g) return [];
+    let start: Dim = 0;
+    return inputs.map((x) => {
+      const end: Dim = addDims(start, x.size(axis));
+      const part = g.slice(axis, start, end);
+      start = end;
+      return part;
+    });
   },
 });
 
@@ -226,6 +252,16 @@ export const slice = defineOp<SliceAttributes>({
     }
     return [out];
   },
+  gradient: ({ inputs: [x], gradients: [g], attributes: { axis, start, size, step } }) => {
+    if (!g) return [];
+    const full = x.size(axis);
+    if (step === 1) return [g.pad(axis, start, subDims(full, addDims(start, size)))];
+    // Zeros between the elements that were taken; the last ones may stand beyond the end.
+    const spread = g.unsqueeze(axis + 1).pad(axis + 1, 0, step - 1);
+    const shape = g.shape.map((d, i) => (i === axis ? mulDims(size, step) : d));
+    const wide = spread.reshape(...shape).pad(axis, start, full);
+    return [wide.slice(axis, 0, full)];
+  },
 });
 
 /** One axis in reverse order. */
@@ -252,6 +288,7 @@ export const flip = defineOp<{ axis: number }>({
     }
     return [out];
   },
+  gradient: ({ gradients: [g], attributes: { axis } }) => (g ? [g.flip(axis)] : []),
 });
 
 /** Fills `before[i]` and `after[i]` places around axis i with one value. */
@@ -288,10 +325,18 @@ export const pad = defineOp<{ before: readonly Dim[]; after: readonly Dim[]; val
     }
     return [out];
   },
+  gradient: ({ inputs: [x], gradients: [g], attributes: { before } }) => {
+    const inside = (part: Tensor, axis: number): Tensor =>
+      before[axis] === 0 && sameDim(part.size(axis), x.size(axis))
+        ? part
+        : part.slice(axis, before[axis], addDims(before[axis], x.size(axis)));
+    return g ? [x.shape.reduce<Tensor>((part, _, axis) => inside(part, axis), g)] : [];
+  },
 });
 
-const passThrough = <A extends object>(name: string) =>
+const passThrough = <A extends object>(name: string, gradient: GradientRule<A>) =>
   defineOp<A>({
+    gradient,
     name,
     view: true,
     infer: ([x]) => [x],
@@ -300,7 +345,23 @@ const passThrough = <A extends object>(name: string) =>
   });
 
 /** Names an activation so that `tap` and `patch` find it; costs nothing at run time. */
-export const tag = passThrough<{ path: string }>('tag');
+export const tag = passThrough<{ path: string }>('tag', ({ gradients }) => gradients);
 
 /** The value, through which no gradient flows. */
-export const stopGradient = passThrough<object>('stopGradient');
+export const stopGradient = passThrough<object>('stopGradient', flat);
+
+/**
+ * The first input's value, with a gradient of the caller's for the others: `rule` takes dL/dy and
+ * gives one gradient for each of them (straight-through, surrogate derivatives).
+ */
+export const withGradient = defineOp<{
+  rule: (g: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[];
+}>({
+  name: 'withGradient',
+  view: true,
+  infer: ([y]) => [y],
+  lower: (_, { values }) => values[0],
+  evaluate: sameData,
+  gradient: ({ inputs: [, ...inputs], gradients: [g], attributes: { rule } }) =>
+    g ? [undefined, ...rule(g, inputs)] : [],
+});

@@ -2,8 +2,9 @@
 // integers exactly and wrap.
 import { fromIntegers, fromNumbers, toIntegers, toNumbers } from '../array.js';
 import { type DType, isInteger, roundHalfEven } from '../dtype.js';
-import { defineOp, type Emitter, float, text, type ValueName } from '../op.js';
+import { defineOp, type Emitter, float, type OpRow, text, type ValueName } from '../op.js';
 import { erf } from '../special.js';
+import type { Tensor } from '../tensor.js';
 import { checkKind, count, type Kind, type Lower, lowerBy } from './element.js';
 
 function unary(
@@ -11,6 +12,8 @@ function unary(
   kind: Kind,
   lower: Lower,
   apply: (x: number) => number,
+  /** dL/dx from g = dL/dy; 'flat' where y is piecewise constant in x. */
+  gradient: 'flat' | ((g: Tensor, x: Tensor, y: Tensor) => Tensor),
   options: { flops?: number; result?: DType; exact?: (x: bigint) => bigint } = {},
 ) {
   return defineOp<object>({
@@ -28,6 +31,8 @@ function unary(
       }
       return [fromNumbers(dtype, shape, toNumbers(x).map(apply))];
     },
+    gradient: ({ inputs: [x], outputs: [y], gradients: [g] }) =>
+      g && gradient !== 'flat' ? [gradient(g, x, y)] : [],
   });
 }
 
@@ -37,22 +42,46 @@ const perType =
   (emit, { values, inputs }) =>
     (inputs[0].dtype === 'f64' ? double : native)(emit, values[0]);
 
-const neg = unary('neg', 'number', 'Neg', (x) => -x, { exact: (x) => -x });
-const abs = unary('abs', 'number', 'Abs', Math.abs, { exact: (x) => (x < 0n ? -x : x) });
-const sign = unary('sign', 'number', 'Sign', Math.sign);
-const exp = unary('exp', 'float', 'Exp', Math.exp);
-const log = unary('log', 'float', 'Log', Math.log);
-const sqrt = unary('sqrt', 'float', 'Sqrt', Math.sqrt);
-const reciprocal = unary('reciprocal', 'float', 'Reciprocal', (x) => 1 / x);
-const sin = unary('sin', 'float', 'Sin', Math.sin);
-const cos = unary('cos', 'float', 'Cos', Math.cos);
-const floor = unary('floor', 'float', 'Floor', Math.floor);
-const ceil = unary('ceil', 'float', 'Ceil', Math.ceil);
+const neg: OpRow<object> = unary(
+  'neg',
+  'number',
+  'Neg',
+  (x) => -x,
+  (g) => g.neg(),
+  { exact: (x) => -x },
+);
+const abs: OpRow<object> = unary('abs', 'number', 'Abs', Math.abs, (g, x) => g.mul(x.sign()), {
+  exact: (x) => (x < 0n ? -x : x),
+});
+const sign: OpRow<object> = unary('sign', 'number', 'Sign', Math.sign, 'flat');
+const exp: OpRow<object> = unary('exp', 'float', 'Exp', Math.exp, (g, _, y) => g.mul(y));
+const log: OpRow<object> = unary('log', 'float', 'Log', Math.log, (g, x) => g.div(x));
+const sqrt: OpRow<object> = unary('sqrt', 'float', 'Sqrt', Math.sqrt, (g, _, y) => g.div(y.mul(2)));
+const reciprocal: OpRow<object> = unary(
+  'reciprocal',
+  'float',
+  'Reciprocal',
+  (x) => 1 / x,
+  (g, _, y) => g.mul(y.mul(y)).neg(),
+);
+const sin: OpRow<object> = unary('sin', 'float', 'Sin', Math.sin, (g, x) => g.mul(x.cos()));
+const cos: OpRow<object> = unary('cos', 'float', 'Cos', Math.cos, (g, x) => g.mul(x.sin()).neg());
+const floor: OpRow<object> = unary('floor', 'float', 'Floor', Math.floor, 'flat');
+const ceil: OpRow<object> = unary('ceil', 'float', 'Ceil', Math.ceil, 'flat');
 /** Ties go to the even neighbour. */
-const round = unary('round', 'float', 'Round', roundHalfEven);
-const tanh = unary('tanh', 'float', 'Tanh', Math.tanh);
-const sigmoid = unary('sigmoid', 'float', 'Sigmoid', logistic, { flops: 4 });
-const softplus = unary(
+const round: OpRow<object> = unary('round', 'float', 'Round', roundHalfEven, 'flat');
+const tanh: OpRow<object> = unary('tanh', 'float', 'Tanh', Math.tanh, (g, _, y) =>
+  g.sub(g.mul(y.mul(y))),
+);
+const sigmoid: OpRow<object> = unary(
+  'sigmoid',
+  'float',
+  'Sigmoid',
+  logistic,
+  (g, _, y) => g.mul(y.sub(y.mul(y))),
+  { flops: 4 },
+);
+const softplus: OpRow<object> = unary(
   'softplus',
   'float',
   perType(
@@ -64,25 +93,47 @@ const softplus = unary(
     },
   ),
   (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+  (g, x) => g.mul(x.sigmoid()),
   { flops: 4 },
 );
-const relu = unary('relu', 'float', 'Relu', (x) => Math.max(x, 0));
-const not = unary('not', 'bool', 'Not', (x) => (x === 0 ? 1 : 0));
-const isNan = unary('isNan', 'float', 'IsNaN', (x) => (Number.isNaN(x) ? 1 : 0), {
-  result: 'bool',
-});
+const relu: OpRow<object> = unary(
+  'relu',
+  'float',
+  'Relu',
+  (x) => Math.max(x, 0),
+  (g, x) => x.greater(0).where(g, 0),
+);
+const not: OpRow<object> = unary('not', 'bool', 'Not', (x) => (x === 0 ? 1 : 0), 'flat');
+const isNan: OpRow<object> = unary(
+  'isNan',
+  'float',
+  'IsNaN',
+  (x) => (Number.isNaN(x) ? 1 : 0),
+  'flat',
+  {
+    result: 'bool',
+  },
+);
 
 /** erf; float64 by the series and continued fraction of `special.ts` (ONNX Runtime has f32 only). */
-const erf_ = unary(
+const erf_: OpRow<object> = unary(
   'erf',
   'float',
   perType((emit, x) => emit.node('Erf', [x]), erfDouble),
   erf,
+  (g, x) =>
+    g.mul(
+      x
+        .mul(x)
+        .neg()
+        .exp()
+        .mul(2 / Math.sqrt(Math.PI)),
+    ),
   { flops: 8 },
 );
 
 /** x * Phi(x), the exact GELU. */
-const gelu = unary(
+const gelu: OpRow<object> = unary(
   'gelu',
   'float',
   perType(
@@ -94,11 +145,21 @@ const gelu = unary(
     },
   ),
   (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)),
+  // Phi(x) + x phi(x)
+  (g, x) => {
+    const cumulative = x.mul(Math.SQRT1_2).erf().mul(0.5).add(0.5);
+    const density = x
+      .mul(x)
+      .mul(-0.5)
+      .exp()
+      .mul(1 / Math.sqrt(2 * Math.PI));
+    return g.mul(cumulative.add(x.mul(density)));
+  },
   { flops: 10 },
 );
 
 /** The tanh approximation of GELU, as GPT-2 uses it. */
-const geluTanh = unary(
+const geluTanh: OpRow<object> = unary(
   'geluTanh',
   'float',
   perType(
@@ -113,11 +174,24 @@ const geluTanh = unary(
     },
   ),
   (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  // y = x (1 + t) / 2, t = tanh(u): (1 + t) / 2 + x (1 - t^2) u' / 2
+  (g, x) => {
+    const c = Math.sqrt(2 / Math.PI);
+    const square = x.mul(x);
+    const t = square
+      .mul(0.044715 * c)
+      .add(c)
+      .mul(x)
+      .tanh();
+    const slope = square.mul(3 * 0.044715 * c).add(c);
+    const inner = x.mul(slope).mul(t.mul(t).neg().add(1));
+    return g.mul(inner.add(t).add(1).mul(0.5));
+  },
   { flops: 10 },
 );
 
 /** x * sigmoid(x), also called swish. */
-const silu = unary(
+const silu: OpRow<object> = unary(
   'silu',
   'float',
   perType(
@@ -125,11 +199,15 @@ const silu = unary(
     (emit, x) => emit.node('Mul', [x, emit.node('Sigmoid', [x])]),
   ),
   (x) => x * logistic(x),
+  (g, x, y) => {
+    const s = x.sigmoid();
+    return g.mul(s.add(y.sub(y.mul(s))));
+  },
   { flops: 5 },
 );
 
 /** x * sigmoid(1.702 x), CLIP's activation. */
-const quickGelu = unary(
+const quickGelu: OpRow<object> = unary(
   'quickGelu',
   'float',
   perType(
@@ -140,6 +218,10 @@ const quickGelu = unary(
     },
   ),
   (x) => x * logistic(1.702 * x),
+  (g, x, y) => {
+    const s = x.mul(1.702).sigmoid();
+    return g.mul(s.add(y.sub(y.mul(s)).mul(1.702)));
+  },
   { flops: 6 },
 );
 

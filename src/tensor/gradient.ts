@@ -1,0 +1,111 @@
+// Reverse-mode differentiation by the gradient column of the op table. The result is more graph over
+// the same nodes: it can be costed, simplified, compiled, and differentiated again.
+
+import { isFloat } from './dtype.js';
+import { AnyformerError } from './error.js';
+import { showType } from './op.js';
+import { withGradient as withGradientRow } from './ops/shape.js';
+import { within } from './path.js';
+import { schedule } from './schedule.js';
+import { build, type Node, scalar, type Tensor } from './tensor.js';
+
+/**
+ * dL/dx for each x of `wrt`, in its shape: parameters, inputs, or any activation. A parameter or input
+ * that the graph reads in several places (tied weights) gets the sum over all of them. `loss` is a
+ * scalar, unless `seed` gives dL'/dloss for an outer L'. Gradients that do not reach an x are zeros.
+ *
+ * Errors: `gradient/loss` for a loss that is not a float scalar, `gradient/none` for an operation
+ * without a derivative on the way.
+ */
+export function grad(loss: Tensor, wrt: readonly Tensor[], seed?: Tensor): Tensor[] {
+  if (!isFloat(loss.dtype) || (loss.rank !== 0 && !seed)) {
+    throw new AnyformerError('gradient/loss', {
+      what: 'gradients are of one number',
+      expected: 'a float scalar',
+      found: showType(loss),
+      hint: 'take the mean or the sum of the losses first',
+    });
+  }
+  const nodes = schedule([loss]);
+  const wanted = new Set(wrt.map(identity));
+  const onTheWay = dependents(nodes, wanted);
+  const gradients = new Map<Tensor, Tensor>();
+  const sums = new Map<unknown, Tensor>();
+  const add = (tensor: Tensor, g: Tensor) => {
+    const before = gradients.get(tensor);
+    gradients.set(tensor, before ? before.add(g) : g);
+  };
+  add(loss, seed ?? scalar(loss.dtype, 1));
+  for (const node of nodes.reverse()) {
+    if (!onTheWay.has(node)) continue;
+    const given = node.tensors.map((tensor) => gradients.get(tensor));
+    node.tensors.forEach((tensor, i) => {
+      const g = given[i];
+      const key = identity(tensor);
+      if (!g || !wanted.has(key)) return;
+      const before = sums.get(key);
+      sums.set(key, before ? before.add(g) : g);
+    });
+    if (given.every((g) => g === undefined)) continue;
+    within(node.path, `gradient of ${node.row.name}`, () => {
+      inputGradients(node, given, onTheWay).forEach((g, i) => {
+        if (g) add(node.inputs[i], g);
+      });
+    });
+  }
+  return wrt.map((x) => sums.get(identity(x)) ?? scalar(x.dtype, 0).broadcastTo(...x.shape));
+}
+
+/** Leaves of one name are one variable, wherever they stand. */
+function identity(tensor: Tensor): unknown {
+  const { row, attributes } = tensor.node;
+  const leaf = row.name === 'parameter' || row.name === 'input';
+  return leaf ? `${row.name} ${(attributes as { name: string }).name}` : tensor;
+}
+
+/** Nodes whose result depends on a wanted tensor. */
+function dependents(nodes: readonly Node[], wanted: ReadonlySet<unknown>): Set<Node> {
+  const found = new Set<Node>();
+  for (const node of nodes) {
+    const depends =
+      node.inputs.some((x) => found.has(x.node)) ||
+      node.tensors.some((tensor) => wanted.has(identity(tensor)));
+    if (depends) found.add(node);
+  }
+  return found;
+}
+
+function inputGradients(
+  node: Node,
+  gradients: readonly (Tensor | undefined)[],
+  onTheWay: ReadonlySet<Node>,
+): readonly (Tensor | undefined)[] {
+  const { row, inputs, tensors: outputs, attributes } = node;
+  if (!inputs.some((x) => onTheWay.has(x.node))) return [];
+  if (!row.gradient) {
+    throw new AnyformerError('gradient/none', {
+      what: `${node.path ? `${node.path} > ` : ''}${row.name} has no gradient`,
+      expected: 'operations with a derivative between the loss and what is asked for',
+      found: row.name,
+      hint: 'stopGradient() before it, or withGradient() with a rule of your own',
+    });
+  }
+  const result = row.gradient({ attributes, inputs, outputs, gradients });
+  return inputs.map((x, i) => (onTheWay.has(x.node) && isFloat(x.dtype) ? result[i] : undefined));
+}
+
+/**
+ * `value`, with a gradient of your own for `inputs`: `rule` takes dL/dvalue and returns one gradient
+ * for each input. None flows into what `value` was computed from.
+ */
+export function withGradient(
+  value: Tensor,
+  inputs: readonly Tensor[],
+  rule: (g: Tensor, inputs: readonly Tensor[]) => readonly (Tensor | undefined)[],
+): Tensor {
+  return build(withGradientRow, [value, ...inputs], { rule })[0];
+}
+
+/** `value` forwards, the identity backwards (Bengio et al. 2013): rounding that still learns. */
+export const straightThrough = (value: Tensor, x: Tensor): Tensor =>
+  withGradient(value, [x], (g) => [g]);
