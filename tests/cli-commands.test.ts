@@ -50,7 +50,7 @@ describe('help', () => {
       expect([code, stderr]).toEqual([0, '']);
       expect(stdout).toMatch(new RegExp(`^Usage: anyformer ${command} `));
       if (command !== 'start') expect(stdout).toContain(`$ anyformer ${command}`);
-      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(110);
+      for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
       expect((await cli('--help')).stdout).toContain(`  ${command} `);
     },
   );
@@ -66,6 +66,28 @@ describe('help', () => {
       expect(named.length).toBeGreaterThan(0);
       for (const name of named) expect(optionNames(pass)).toContain(name);
     }
+  });
+
+  it('loads little: neither engine, nor protobuf, nor schemas, nor plots', async () => {
+    const hook = `import { writeSync } from 'node:fs';
+      export async function load(url, context, next) {
+        writeSync(2, url + '\\n');
+        return next(url, context);
+      }`;
+    const data = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+    const register = `import { register } from 'node:module'; register(${JSON.stringify(data(hook))});`;
+    const env = { NODE_OPTIONS: `--import ${data(register)}` };
+    const { stderr, stdout } = await start(['optimize', '--help'], { env }).ended;
+    expect(stdout).toContain('Usage: anyformer optimize');
+    const loaded = stderr.split('\n').filter((line) => line.startsWith('file:'));
+    expect(loaded.length).toBeGreaterThan(15);
+    expect(loaded.length).toBeLessThan(45);
+    const packages = new Set(
+      loaded.map((url) => /node_modules\/((@[^/]+\/)?[^/]+)/.exec(url)?.[1]),
+    );
+    packages.delete(undefined);
+    packages.delete('typescript'); // the build of a clone whose sources have changed
+    expect([...packages]).toEqual(['commander']);
   });
 
   it('examples and the budget of start can be read', () => {

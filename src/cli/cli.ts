@@ -23,6 +23,8 @@ export const EXIT = {
 export const EXIT_CODES_HELP = `Exit codes:
   0    done
   1    failed: the message says why and what to do
-  2    wrong usage: an option, a budget, a data file or a config that cannot be taken
+  2    wrong usage: an option, a budget, a data file or a config that cannot
+       be taken
   3    optimize, start: done, but nothing tried meets the budget
-  130  stopped by Ctrl-C (143: by a termination signal); nothing half-written is left`;
+  130  stopped by Ctrl-C (143: by a termination signal); nothing half-written
+       is left`;

@@ -31,7 +31,7 @@ export async function runCompress(cli: Cli, name: string, options: CompressOptio
   await using opened = await openModel(name);
   const { model: original } = opened;
   const data = given ?? (await shippedData({ labelled: isEncoder(original) }));
-  const whence = given ? '' : ' (comes with anyformer; --data FILE takes yours)';
+  const whence = given ? '' : ' (come with anyformer; --data takes yours)';
   terminal.note(`data: ${describeData(data)}${whence}`);
 
   const { calibration: sample, judged } = divide(data, needsCalibration(chain), options.seed);

@@ -8,9 +8,6 @@ import { readTexts } from '../data/lines.js';
 import type { QualityData } from '../optimize/quality.js';
 import { AnyformerError } from '../tensor/error.js';
 
-export const DATA_HELP = `Data files are UTF-8: one text a line, or, in a file named .tsv, a label, a tab and a text a line.
-With labels the quality includes the accuracy of a probe that must tell them apart.`;
-
 /** Formats that one would expect to work, and that would be read as garbage. */
 const OTHERS = /\.(csv|jsonl?|parquet|xlsx?|gz|zip)$/i;
 
@@ -67,6 +64,6 @@ export function describeData({ texts, labelled, name }: QualityData): string {
   const all =
     labelled?.texts === texts
       ? classes
-      : [`${count(texts.length)} texts`, classes].filter(Boolean).join(', ');
+      : [`${count(texts.length)} texts`, classes].filter(Boolean).join(', and ');
   return `${name}: ${all}`;
 }

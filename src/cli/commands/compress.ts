@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Cli } from '../cli.js';
 import { examples, floor, repeated, shared } from '../options.js';
-import { PASSES_HELP } from './optimize.js';
+import { DATA_HELP, PASSES_HELP } from './optimize.js';
 
 export type CompressOptions = {
   pass: string[];
@@ -17,13 +17,13 @@ export type CompressOptions = {
 };
 
 const HELP = `
-Applies the passes in the order given, measures what became of the quality on texts that no pass has
-seen, and writes a model folder with that record in quality.json. It refuses to write a model whose
-quality lies under a --floor.
+Applies the passes in the order given, measures what became of the quality on
+texts that no pass has seen, and writes a model folder with that record in
+quality.json. A model whose quality lies under a --floor is not written.
 
 ${PASSES_HELP}
 
-Data files are UTF-8: one text a line, or label<TAB>text a line in a file named .tsv.`;
+${DATA_HELP}`;
 
 export function registerCompress(program: Command, cli: Cli): void {
   const command = program
@@ -56,7 +56,7 @@ export function registerCompress(program: Command, cli: Cli): void {
   examples(command, [
     ['8-bit integers, blocks of 64 weights', 'compress use-lite --pass int8:block=64 --out small'],
     [
-      'half the parameters, then 8 bits; nothing is written under a mean cosine of 0.95',
+      'half the parameters, then 8 bits; not written under a mean cosine of 0.95',
       'compress use-lite --pass low-rank:ratio=0.5 --pass int8 --floor cosine=0.95 --out smaller',
     ],
   ]);

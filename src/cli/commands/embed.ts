@@ -11,10 +11,11 @@ export type EmbedOptions = {
 };
 
 const HELP = `
-Prints one line a text, in the order of the texts: the numbers of its vector, separated by tabs.
-Vectors of use-lite have length 1, so the cosine of two texts is the sum of products.
-Texts come from the command line, from a file with one text a line, or from standard input; a blank
-line is a text too, so that line i of the output belongs to line i of the input.`;
+Prints one line a text, in the order of the texts: the numbers of its vector,
+separated by tabs. Vectors of use-lite have length 1, so the cosine of two texts
+is the sum of products. Texts come from the command line, from a file with one
+text a line, or from standard input; a blank line is a text too, so that line i
+of the output belongs to line i of the input.`;
 
 export function registerEmbed(program: Command, cli: Cli): void {
   const command = program

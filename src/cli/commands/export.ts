@@ -12,11 +12,13 @@ export type ExportCommandOptions = {
 };
 
 const HELP = `
-Writes a folder with the names that transformers.js looks for: config.json, tokenizer.json,
-tokenizer_config.json, onnx/model.onnx (and onnx/model.onnx_data beyond 1.5 GB of weights).
-Inputs: input_ids and attention_mask, int64 [batch, seq]. Output: sentence_embedding [batch, width]
-of text encoders, logits [batch, seq, vocabulary] of language models. Quantised models use operators
-of ONNX Runtime (com.microsoft) beside those of the standard.`;
+Writes a folder with the names that transformers.js looks for: config.json,
+tokenizer.json, tokenizer_config.json and onnx/model.onnx; beyond 1.5 GB of
+weights also onnx/model.onnx_data.
+Inputs: input_ids and attention_mask, int64 [batch, seq].
+Output: sentence_embedding [batch, width] of text encoders; of language models
+logits [batch, seq, vocabulary].
+The graph uses operators of ONNX Runtime (com.microsoft) beside the standard's.`;
 
 export function registerExport(program: Command, cli: Cli): void {
   const command = program

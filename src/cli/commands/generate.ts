@@ -16,9 +16,10 @@ export type GenerateOptions = {
 };
 
 const HELP = `
-Prints the prompt and its continuation as they come. The options have the names of Hugging Face's
-generate. --temperature, --top-k and --top-p mean drawing; without them the best token is taken.
-With --json: one document with the continuation, its tokens and the speed.`;
+Prints the prompt and its continuation as it comes. The options have the names
+of Hugging Face's generate. --temperature, --top-k and --top-p mean drawing;
+without them the best token is taken. With --json: one document with the
+continuation, its tokens and the speed.`;
 
 export function registerGenerate(program: Command, cli: Cli): void {
   const command = program

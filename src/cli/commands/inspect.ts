@@ -11,9 +11,10 @@ export type InspectCommandOptions = {
 };
 
 const HELP = `
-Parameters and bytes are those of the checkpoint; a quantised matrix counts all its numbers, however
-they are packed. FLOPs and activations are computed for one pass of the given size, not measured; a
-multiply and an add count as two. Nothing is run.`;
+Parameters and bytes are those of the checkpoint; a quantised matrix counts all
+its numbers, however they are packed. FLOPs and activations are computed for one
+pass of the given size, not measured; a multiply and an add count as two.
+Nothing is run.`;
 
 export function registerInspect(program: Command, cli: Cli): void {
   const command = program

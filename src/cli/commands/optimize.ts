@@ -17,23 +17,29 @@ type Options = {
   quiet?: boolean;
 };
 
+export const DATA_HELP = `Data files are UTF-8: one text a line; or, in a file named .tsv, a label, a tab
+and a text a line.`;
+
 export const PASSES_HELP = `Compression passes, joined with + in a chain:
   low-rank   two thin factors in place of a matrix: low-rank:ratio=0.5
   int8       8-bit integers: int8:block=64, int8:block=channel
   four-bit   4-bit floats or integers: four-bit:element=int4,group=32`;
 
 const HELP = `
-Tries compressions of MODEL on this machine: all of them on a small slice, the best ones in full on
-texts that no compression has seen. Prints what each costs and keeps, says which one fits the budget
-and why the others do not, and writes it.
+Tries compressions of MODEL on this machine: all of them on a small slice, the
+best ones in full on texts that no compression has seen. Prints what each costs
+and keeps, says which one fits the budget and why the others do not, and writes
+FOLDER/model and FOLDER/report.html.
 
-A budget is a list of limits, all of which must hold. An x is a multiple of the original's value:
+A budget is a list of limits, all of which must hold, such as
   "size<=0.3x, latency<=12ms, cosine>=0.99"
-  size, latency, throughput, memory; quality of text encoders: cosine, recall, accuracy (with
-  labels); of language models: agreement, perplexity
-Without --budget: a quarter of the size, with next to nothing lost.
+An x is a multiple of the original's value. Limits can be set on
+  size, latency, throughput, memory
+  cosine, recall, accuracy (of text encoders; accuracy needs labelled texts)
+  agreement, perplexity (of language models)
+Without --budget: size<=0.3x, with next to nothing lost.
 
-Data files are UTF-8: one text a line, or label<TAB>text a line in a file named .tsv.
+${DATA_HELP}
 
 ${PASSES_HELP}
 
@@ -46,7 +52,7 @@ export function registerOptimize(program: Command, cli: Cli): void {
     .argument('<model>', 'use-lite, a model folder or a TinyStories .bin file')
     .usage('MODEL [options]')
     .option('--data <file>', 'texts to measure on (default: some that come with anyformer)')
-    .option('--budget <limits>', 'what the result must keep to')
+    .option('--budget <limits>', 'what the result must keep to (see below)')
     .option(
       '--pass <chain>',
       'try this chain instead of the usual ones; may be given again',

