@@ -4,7 +4,14 @@ import { feedsOf, tokenize } from '../src/models/encoder.js';
 import { buildProgram } from '../src/models/model.js';
 import type { Device } from '../src/runtime/device.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
-import { fromNumbers, interpret, type NDArray, toNumbers, zerosOf } from '../src/tensor/index.js';
+import {
+  fromNumbers,
+  interpret,
+  type NDArray,
+  type Tensor,
+  toNumbers,
+  zerosOf,
+} from '../src/tensor/index.js';
 import { causalLm } from '../src/train/objectives.js';
 import { adafactor, adamw, lion, type Optimizer, sgd } from '../src/train/optimizers.js';
 import { constantRate, cosine } from '../src/train/schedules.js';
@@ -41,13 +48,11 @@ describe.each(optimizers.map((o, i) => [`${i} ${o.name}`, o] as const))('%s', (_
 
   it('gives on the device what the reference gives, step after step', async () => {
     await using training = await openTraining(model, causalLm(), options, device);
-    let loss: ReturnType<typeof causalLm> extends (...x: never[]) => infer R ? R : never;
-    const { declarations } = buildProgram(model, (s) => {
-      loss = causalLm()(s, model);
-      return { loss: loss.loss };
-    });
-    // biome-ignore lint/style/noNonNullAssertion: assigned by the build above
-    const { graph, state } = stepGraph(loss!.loss, {}, declarations, options);
+    const { graph: forward, declarations } = buildProgram(model, (s) => ({
+      loss: causalLm()(s, model).loss,
+    }));
+    const loss = forward.outputs.get('loss') as Tensor;
+    const { graph, state } = stepGraph(loss, {}, declarations, options);
     let held = new Map<string, NDArray>();
     for (const name of declarations.parameters.keys())
       held.set(name, await model.weights.read(name));
@@ -82,7 +87,7 @@ describe.each(optimizers.map((o, i) => [`${i} ${o.name}`, o] as const))('%s', (_
     let last = first;
     for (let i = 0; i < 80; i++) last = (await training.run(batch())).loss;
     expect(first).toBeGreaterThan(3);
-    expect(last).toBeLessThan(optimizer.name === 'sgd' ? 2.4 : 1);
+    expect(last).toBeLessThan(optimizer.name === 'sgd' ? 2.4 : 1.5);
   });
 });
 

@@ -6,6 +6,8 @@ export type Cli = {
   readonly stderr: NodeJS.WriteStream;
   /** Aborts on Ctrl-C; every long call takes it. */
   readonly signal: AbortSignal;
+  /** What to do when the command ends, however it ends. */
+  readonly atEnd: (() => void)[];
   /** The code of a command that ends without an error. */
   exitCode: number;
 };

@@ -85,8 +85,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   onSignal = (code) => {
     if (stopped !== undefined) process.exit(stopped);
     stopped = code;
+    stop.abort(new Error('stopped by a signal')); // takes a progress bar away
     if (stderr.isTTY) stderr.write('\nstopping (Ctrl-C again stops at once)\n');
-    stop.abort(new Error('stopped by a signal'));
   };
   // Whoever reads our output may have read enough: `| head`.
   const onBrokenPipe = (error: NodeJS.ErrnoException) => {
@@ -95,17 +95,23 @@ export async function main(argv: readonly string[]): Promise<number> {
     stop.abort(error);
   };
   stdout.on('error', onBrokenPipe);
-  const cli: Cli = { stdin, stdout, stderr, signal: stop.signal, exitCode: EXIT.done };
+  const { signal } = stop;
+  const cli: Cli = { stdin, stdout, stderr, signal, atEnd: [], exitCode: EXIT.done };
+  const end = () => {
+    for (const work of cli.atEnd.splice(0)) work();
+  };
   try {
     await commandLine(cli).parseAsync(argv, { from: 'user' });
     return stopped ?? cli.exitCode;
   } catch (error) {
+    end();
     if (stopped !== undefined) return stopped;
     // Help and version end this way too, with code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     stderr.write(await showError(error));
     return exitCodeOf(error);
   } finally {
+    end();
     onSignal = undefined;
     stdout.off('error', onBrokenPipe);
   }

@@ -22,7 +22,7 @@ export function openTerminal(
   cli: Cli,
   { quiet = false }: { quiet?: boolean | undefined },
 ): Terminal {
-  const shows = !quiet && cli.stderr.isTTY === true;
+  const shows = () => !quiet && cli.stderr.isTTY === true && !cli.signal.aborted;
   let stage: string | undefined;
   let latest: Progress | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -30,13 +30,12 @@ export function openTerminal(
 
   const show = async () => {
     const { default: progress } = await import('cli-progress');
-    if (!latest || bar) return;
+    if (!latest || bar || !shows()) return;
     bar = new progress.SingleBar({
       format: '{stage} [{bar}] {percentage}% {what}',
       barsize: 24,
       stream: cli.stderr,
       clearOnComplete: true,
-
       // The command line has its own handler, which stops the work too.
       gracefulExit: false,
       autopadding: true,
@@ -51,6 +50,10 @@ export function openTerminal(
     latest = undefined;
     stage = undefined;
   };
+
+  // A bar that is left standing would keep the process alive.
+  cli.atEnd.push(clear);
+  cli.signal.addEventListener('abort', clear, { once: true });
 
   return {
     print(text) {
@@ -68,7 +71,7 @@ export function openTerminal(
       }
     },
     progress(event) {
-      if (!shows) return;
+      if (!shows()) return;
       if (event.stage !== stage) {
         clear();
         stage = event.stage;

@@ -19,6 +19,7 @@ import * as indexing from './ops/index.js';
 import * as leaf from './ops/leaf.js';
 import * as matrix from './ops/matmul.js';
 import * as norm from './ops/norm.js';
+import * as pooling from './ops/pool.js';
 import * as quantized from './ops/quantized.js';
 import * as reduce from './ops/reduce.js';
 import * as select from './ops/select.js';
@@ -291,12 +292,40 @@ export class Tensor extends Elementwise {
     return build(convolution.conv, inputs, attributes)[0];
   }
 
+  /**
+   * A convolution by this weight [out, channels / groups, ...kernel], transposed: [batch, out, ...] to
+   * [batch, channels, ...sizes], without `sizes` the smallest. Its gradient, and an upsampling.
+   */
+  convTranspose(weight: Tensor, options: convolution.ConvTransposeOptions = {}): Tensor {
+    const inputs = [this, weight];
+    const attributes = located('convTranspose', inputs, () =>
+      convolution.convTransposeAttributes(this, weight, options),
+    );
+    return build(convolution.convTranspose, inputs, attributes)[0];
+  }
+
+  /** dL/dweight of a convolution of this by a kernel of this size, from g = dL/dresult. */
+  convKernel(g: Tensor, kernel: readonly number[], options: convolution.ConvOptions = {}): Tensor {
+    const attributes = located('convKernel', [this, g], () =>
+      convolution.convAttributes(this, { dtype: this.dtype, shape: [1, 1, ...kernel] }, options),
+    );
+    return build(convolution.convKernel, [this, g], attributes)[0];
+  }
+
   /** The largest element of every window; windows do not overlap unless a stride says so. */
   maxPool(kernel: number | readonly number[], options: SlidingOptions = {}): Tensor {
     const attributes = located('maxPool', [this], () =>
-      convolution.poolAttributes(this, kernel, { stride: kernel, ...options }),
+      pooling.poolAttributes(this, kernel, { stride: kernel, ...options }),
     );
-    return build(convolution.maxPool, [this], attributes)[0];
+    return build(pooling.maxPool, [this], attributes)[0];
+  }
+
+  /** Where `maxPool` finds each window's largest element in the flattened tensor (i64). */
+  maxPoolIndices(kernel: number | readonly number[], options: SlidingOptions = {}): Tensor {
+    const attributes = located('maxPoolIndices', [this], () =>
+      pooling.poolAttributes(this, kernel, { stride: kernel, ...options }),
+    );
+    return build(pooling.maxPoolIndices, [this], attributes)[0];
   }
 
   /** The mean of every window; `countPadding` counts padding as zeros. */
@@ -305,9 +334,9 @@ export class Tensor extends Elementwise {
     { countPadding = false, ...options }: SlidingOptions & { countPadding?: boolean } = {},
   ): Tensor {
     const attributes = located('averagePool', [this], () =>
-      convolution.poolAttributes(this, kernel, { stride: kernel, ...options }),
+      pooling.poolAttributes(this, kernel, { stride: kernel, ...options }),
     );
-    return build(convolution.averagePool, [this], { ...attributes, countPadding })[0];
+    return build(pooling.averagePool, [this], { ...attributes, countPadding })[0];
   }
 
   /** Whole slices of an axis by position: an embedding look-up is `table.gather(ids)`. */

@@ -68,12 +68,10 @@ export const lion = ({ beta1 = 0.9, beta2 = 0.99 } = {}): Optimizer => ({
   update: (context) => {
     const { gradient, clip, state, rate } = context;
     const g = gradient.mul(clip);
-    const direction = state.m
-      .mul(beta1)
-      .add(g.mul(1 - beta1))
-      .sign();
-    const m = state.m.mul(beta2).add(g.mul(1 - beta2));
-    return { parameter: decayed(context).sub(direction.mul(rate)), state: { m } };
+    const mixed = state.m.mul(beta1).add(g.mul(1 - beta1));
+    // beta2 m + (1 - beta2) g, written with `mixed`: m has one reader, and may be written over.
+    const m = mixed.mul(beta2 / beta1).add(g.mul(1 - beta2 / beta1));
+    return { parameter: decayed(context).sub(mixed.sign().mul(rate)), state: { m } };
   },
 });
 

@@ -38,19 +38,12 @@ export async function openTraining(
       hint: 'train the original, then compress',
     });
   }
-  let built:
-    | {
-        loss: NonNullable<ReturnType<Objective>>['loss'];
-        metrics: ReturnType<Objective>['metrics'];
-      }
-    | undefined;
-  const { declarations } = buildProgram(model, (s) => {
-    const made = objective(s, model);
-    built = { loss: made.loss, metrics: made.metrics };
-    return { loss: made.loss };
+  const { graph, declarations } = buildProgram(model, (s) => {
+    const { loss, metrics } = objective(s, model);
+    return { ...metrics, loss };
   });
-  if (!built) throw new AnyformerError('train/internal', { what: 'the objective built nothing' });
-  const step = stepGraph(built.loss, built.metrics ?? {}, declarations, options);
+  const { loss, ...metrics } = Object.fromEntries(graph.outputs);
+  const step = stepGraph(loss, metrics, declarations, options);
   const buffers = new Map<string, DeviceBuffer>();
   const frozen = new Map<string, NDArray>();
   let program: Program;

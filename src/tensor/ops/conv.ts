@@ -1,31 +1,44 @@
-// Sliding windows over one or two spatial axes: convolution (cross-correlation, as every framework
-// has it), max and average pooling. Layout [batch, channels, ...spatial], weights
-// [out, channels / groups, ...kernel]. Spatial sizes may be symbolic, kernels may not.
+// Convolution (cross-correlation, as every framework has it) over one or two spatial axes. Layout
+// [batch, channels, ...spatial], weights [out, channels / groups, ...kernel]. Spatial sizes may be
+// symbolic, kernels may not.
 //
-// ONNX Runtime has no float64 Conv and AveragePool: they are lowered to slices, one for each place of
-// the kernel, and one matrix product or sum over them. Transposed convolution is not here.
-import { fromNumbers, type NDArray, sizeOf, toNumbers } from '../array.js';
-import { addDims, type Dim, floorDiv, mulDims, type Shape, sameDim, showShape } from '../dim.js';
-import type { TensorType, ValueName } from '../op.js';
-import { type ConcreteType, defineOp, type Emitter, int, ints, reject } from '../op.js';
-import { coordinates } from '../strides.js';
-import { checkKind } from './element.js';
-import { type Sliding, type SlidingOptions, slidingOf, slidingSizes, taps } from './sliding.js';
+// sum(g * conv(x, w)) is linear in x, w and g, so three rows close under differentiation: conv, its
+// transpose in x (dL/dx from g and w), and its transpose in w (dL/dw from x and g). Each one's
+// gradients are the other two.
+import { fromNumbers, sizeOf, toNumbers } from '../array.js';
+import {
+  addDims,
+  type Dim,
+  type DimLike,
+  dim,
+  exactDiv,
+  floorDiv,
+  mulDims,
+  type Shape,
+  sameDim,
+  sameShape,
+  showShape,
+  subDims,
+} from '../dim.js';
+import { defineOp, int, ints, reject, type TensorType } from '../op.js';
+import {
+  checkLayout,
+  type Sliding,
+  type SlidingOptions,
+  slidingOf,
+  slidingSizes,
+  spatial,
+  taps,
+} from './sliding.js';
+import {
+  convByProduct,
+  kernelByProduct,
+  onnxWindow,
+  transposedByProduct,
+} from './sliding-lowering.js';
 
 export type ConvOptions = SlidingOptions & { groups?: number };
 export type ConvAttributes = Sliding & { groups: number };
-export type PoolAttributes = Sliding;
-export type AveragePoolAttributes = Sliding & { countPadding: boolean };
-
-const spatial = <D extends Dim>(shape: readonly D[]): readonly D[] => shape.slice(2);
-
-function checkLayout(x: TensorType): void {
-  checkKind(x, 'float');
-  if (x.shape.length !== 3 && x.shape.length !== 4) {
-    const expected = '[batch, channels, length] or [batch, channels, height, width]';
-    reject('a window slides over one or two spatial axes', expected, showShape(x.shape));
-  }
-}
 
 /** The attributes of a convolution by this weight. */
 export function convAttributes(
@@ -50,20 +63,48 @@ export function convAttributes(
   return { ...slidingOf(kernel, kernel.length, options), groups };
 }
 
-export function poolAttributes(
-  x: TensorType,
-  kernel: number | readonly number[],
-  options: SlidingOptions,
-): PoolAttributes {
-  checkLayout(x);
-  const sliding = slidingOf(kernel, x.shape.length - 2, options);
-  sliding.kernel.forEach((size, i) => {
-    const padding = Math.max(sliding.before[i], sliding.after[i]);
-    if (padding >= size) {
-      reject('a window would lie in the padding alone', `less than ${size}`, `${padding}`);
+/** The same as options, for a rule that builds another of the three. */
+const optionsOf = ({ strides, dilations, before, after, groups }: ConvAttributes) => ({
+  stride: strides,
+  dilation: dilations,
+  padding: before.map((width, i) => [width, after[i]] as const),
+  groups,
+});
+
+function checkGroups(out: Dim, groups: number): void {
+  if (!sameDim(mulDims(floorDiv(out, groups), groups), out)) {
+    reject('groups share the output channels', `a multiple of ${groups}`, `${out}`);
+  }
+}
+
+const convFlops = (outer: readonly number[], weight: readonly number[]): number =>
+  2 * sizeOf(outer) * sizeOf(weight.slice(1));
+
+/** Calls back with the flat places of every product that a convolution sums: y += x w. */
+function visitProducts(
+  [x, weight, y]: readonly (readonly number[])[],
+  attributes: ConvAttributes,
+  visit: (x: number, weight: number, y: number) => void,
+): void {
+  const [batch, out] = y;
+  const [, each, ...kernel] = weight;
+  const [length, size] = [sizeOf(spatial(x)), sizeOf(kernel)];
+  const places = taps(spatial(x), spatial(y), attributes);
+  for (let n = 0; n < batch; n++) {
+    for (let m = 0; m < out; m++) {
+      const group = Math.floor((m * attributes.groups) / out);
+      places.forEach((from, place) => {
+        const to = (n * out + m) * places.length + place;
+        for (let c = 0; c < each; c++) {
+          const channel = (n * x[1] + group * each + c) * length;
+          const row = (m * each + c) * size;
+          from.forEach((at, k) => {
+            if (at >= 0) visit(channel + at, row + k, to);
+          });
+        }
+      });
     }
-  });
-  return sliding;
+  }
 }
 
 /** sum over channels and kernel of x * weight, plus bias: [batch, out, ...spatial]. */
@@ -80,9 +121,7 @@ export const conv = defineOp<ConvAttributes>({
         `${weight.dtype}${showShape(weight.shape)}`,
       );
     }
-    if (!sameDim(mulDims(floorDiv(out, groups), groups), out)) {
-      reject('groups share the output channels', `a multiple of ${groups}`, `${out}`);
-    }
+    checkGroups(out, groups);
     if (
       bias &&
       (bias.dtype !== x.dtype || bias.shape.length !== 1 || !sameDim(bias.shape[0], out))
@@ -97,163 +136,154 @@ export const conv = defineOp<ConvAttributes>({
     return [{ dtype: x.dtype, shape: [x.shape[0], out, ...sizes] }];
   },
   flops: ([, weight, bias], [{ shape }]) =>
-    sizeOf(shape) * (2 * sizeOf(weight.shape.slice(1)) + (bias ? 1 : 0)),
+    convFlops(shape, weight.shape) + (bias ? sizeOf(shape) : 0),
   lower: (emit, { values, inputs, outputs: [{ shape }], attributes }) =>
     inputs[0].dtype === 'f64'
-      ? lowerByProduct(emit, values, inputs, shape, attributes)
+      ? convByProduct(emit, values, inputs, shape, attributes)
       : emit.node('Conv', values, { ...onnxWindow(attributes), group: int(attributes.groups) }),
   evaluate: ([x, weight, bias], attributes, [{ dtype, shape }]) => {
-    const [batch, out] = shape;
-    const [, each, ...kernel] = weight.shape;
-    const length = sizeOf(spatial(x.shape));
-    const size = sizeOf(kernel);
-    const places = taps(spatial(x.shape), spatial(shape), attributes);
     const [values, weights, shift] = [toNumbers(x), toNumbers(weight), bias && toNumbers(bias)];
-    const result = new Float64Array(sizeOf(shape));
-    for (let n = 0; n < batch; n++) {
-      for (let m = 0; m < out; m++) {
-        const group = Math.floor((m * attributes.groups) / out);
-        places.forEach((from, place) => {
-          let sum = shift ? shift[m] : 0;
-          for (let c = 0; c < each; c++) {
-            const channel = (n * x.shape[1] + group * each + c) * length;
-            const row = (m * each + c) * size;
-            from.forEach((at, k) => {
-              if (at >= 0) sum += values[channel + at] * weights[row + k];
-            });
-          }
-          result[(n * out + m) * places.length + place] = sum;
-        });
-      }
-    }
+    const length = sizeOf(spatial(shape));
+    const result = Float64Array.from({ length: sizeOf(shape) }, (_, i) =>
+      shift ? shift[Math.floor(i / length) % shape[1]] : 0,
+    );
+    visitProducts([x.shape, weight.shape, shape], attributes, (i, j, to) => {
+      result[to] += values[i] * weights[j];
+    });
     return [fromNumbers(dtype, shape, result)];
   },
-});
-
-/** One result for each window of each channel. */
-function pooled(
-  x: NDArray,
-  sliding: Sliding,
-  { dtype, shape }: ConcreteType,
-  pool: (window: readonly number[]) => number,
-): NDArray {
-  const length = sizeOf(spatial(x.shape));
-  const places = taps(spatial(x.shape), spatial(shape), sliding);
-  const values = toNumbers(x);
-  const result: number[] = [];
-  for (let channel = 0; channel < shape[0] * shape[1]; channel++) {
-    for (const from of places) {
-      const inside = from.filter((at) => at >= 0);
-      result.push(pool(inside.map((at) => values[channel * length + at])));
-    }
-  }
-  return fromNumbers(dtype, shape, result);
-}
-
-const inferPool = ([x]: readonly TensorType[], sliding: Sliding): readonly TensorType[] => {
-  checkLayout(x);
-  const sizes = slidingSizes(spatial(x.shape), sliding);
-  return [{ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...sizes] }];
-};
-
-const poolFlops = (_: unknown, [{ shape }]: readonly ConcreteType[], { kernel }: Sliding) =>
-  sizeOf(shape) * sizeOf(kernel);
-
-/** The largest element of each window; padding is below every number. */
-export const maxPool = defineOp<PoolAttributes>({
-  name: 'maxPool',
-  infer: inferPool,
-  flops: poolFlops,
-  lower: (emit, { values, attributes }) => emit.node('MaxPool', values, onnxWindow(attributes)),
-  evaluate: ([x], attributes, [output]) => [
-    pooled(x, attributes, output, (window) => window.reduce((a, b) => Math.max(a, b), -Infinity)),
-  ],
-});
-
-/** The mean of each window: of its elements, or with `countPadding` of these and padding's zeros. */
-export const averagePool = defineOp<AveragePoolAttributes>({
-  name: 'averagePool',
-  infer: inferPool,
-  flops: poolFlops,
-  lower: (emit, { values: [x], inputs: [{ dtype, shape }], outputs: [output], attributes }) => {
-    const counted = int(attributes.countPadding ? 1 : 0);
-    if (dtype !== 'f64') {
-      return emit.node('AveragePool', [x], {
-        ...onnxWindow(attributes),
-        count_include_pad: counted,
-      });
-    }
-    const sumOf = (value: ValueName) =>
-      emit.node(
-        'ReduceSum',
-        [unfold(emit, value, shape.length, spatial(output.shape), attributes), emit.sizes([2])],
-        { keepdims: int(0) },
-      );
-    if (attributes.countPadding) {
-      return emit.node('Div', [sumOf(x), emit.scalar('f64', sizeOf(attributes.kernel))]);
-    }
-    const ones = emit.node('Expand', [
-      emit.scalar('f64', 1),
-      emit.sizes([1, 1, ...spatial(shape)]),
-    ]);
-    return emit.node('Div', [sumOf(x), sumOf(ones)]);
+  gradient: ({ inputs: [x, weight, bias], gradients: [g], attributes }) => {
+    if (!g) return [];
+    const options = optionsOf(attributes);
+    return [
+      g.convTranspose(weight, { ...options, sizes: spatial(x.shape) }),
+      x.convKernel(g, attributes.kernel, options),
+      bias && g.sum(g.shape.map((_, i) => i).filter((i) => i !== 1)),
+    ];
   },
-  evaluate: ([x], attributes, [output]) => [
-    pooled(x, attributes, output, (window) => {
-      const sum = window.reduce((a, b) => a + b, 0);
-      return sum / (attributes.countPadding ? sizeOf(attributes.kernel) : window.length);
-    }),
-  ],
 });
 
-const onnxWindow = ({ kernel, strides, dilations, before, after }: Sliding) => ({
-  kernel_shape: ints(kernel),
-  strides: ints(strides),
-  dilations: ints(dilations),
-  pads: ints([...before, ...after]),
-});
+export type ConvTransposeOptions = ConvOptions & { sizes?: readonly DimLike[] };
+export type ConvTransposeAttributes = ConvAttributes & { sizes: Shape };
 
-/** [batch, channels, kernel places, ...output]: every window written out. */
-function unfold(
-  emit: Emitter,
-  x: ValueName,
-  rank: number,
-  sizes: Shape,
-  { kernel, strides, dilations, before, after }: Sliding,
-): ValueName {
-  const widths = emit.sizes([0, 0, ...before, 0, 0, ...after]);
-  const padded = [...before, ...after].every((size) => size === 0)
-    ? x
-    : emit.node('Pad', [x, widths, emit.scalar('f64', 0)]);
-  const axes = Array.from({ length: rank - 2 }, (_, i) => i + 2);
-  const slices = Array.from(coordinates(kernel), (place) => {
-    const starts = place.map((at, i) => at * dilations[i]);
-    const ends = starts.map((start, i) => addDims(start, mulDims(sizes[i], strides[i])));
-    const bounds = [starts, ends, axes, strides].map((list) => emit.sizes(list));
-    return emit.node('Unsqueeze', [emit.node('Slice', [padded, ...bounds]), emit.sizes([2])]);
+/** The attributes of a transposed convolution; without `sizes`, the smallest that give g's. */
+export function convTransposeAttributes(
+  g: TensorType,
+  weight: TensorType,
+  { sizes, ...options }: ConvTransposeOptions,
+): ConvTransposeAttributes {
+  const attributes = convAttributes(g, weight, options);
+  const { kernel, strides, dilations, before, after } = attributes;
+  const smallest = spatial(g.shape).map((size, i) => {
+    const extent = dilations[i] * (kernel[i] - 1) + 1;
+    return addDims(mulDims(subDims(size, 1), strides[i]), extent - before[i] - after[i]);
   });
-  return emit.node('Concat', slices, { axis: int(2) });
+  return { ...attributes, sizes: sizes?.map(dim) ?? smallest };
 }
 
-/** [groups, out / groups, channels * kernel] @ [batch, groups, channels * kernel, places]. */
-function lowerByProduct(
-  emit: Emitter,
-  [x, weight, bias]: readonly ValueName[],
-  inputs: readonly TensorType[],
-  [batch, out, ...sizes]: Shape,
-  attributes: ConvAttributes,
-): ValueName {
-  const { groups } = attributes;
-  const depth = inputs[1].shape.slice(1).reduce<Dim>(mulDims, 1);
-  const places = sizes.reduce<Dim>(mulDims, 1);
-  const reshape = (value: ValueName, ...shape: readonly Dim[]) =>
-    emit.node('Reshape', [value, emit.sizes(shape)]);
-  const columns = unfold(emit, x, inputs[0].shape.length, sizes, attributes);
-  const product = emit.node('MatMul', [
-    reshape(weight, groups, floorDiv(out, groups), depth),
-    reshape(columns, batch, groups, depth, places),
-  ]);
-  const result = reshape(product, batch, out, ...sizes);
-  if (!bias) return result;
-  return emit.node('Add', [result, reshape(bias, out, ...sizes.map(() => 1))]);
-}
+/**
+ * What a convolution by this weight [out, channels / groups, ...kernel] takes from [.., ...sizes] to
+ * g, transposed: [batch, out, ...] -> [batch, channels, ...sizes].
+ */
+export const convTranspose = defineOp<ConvTransposeAttributes>({
+  name: 'convTranspose',
+  infer: ([g, weight], attributes) => {
+    const { groups, sizes } = attributes;
+    const [out, each] = weight.shape;
+    if (weight.dtype !== g.dtype || !sameDim(out, g.shape[1])) {
+      reject(
+        `the weight ${showShape(weight.shape)} does not fit ${showShape(g.shape)}`,
+        `${g.dtype}[${g.shape[1]}, channels / groups, ...kernel]`,
+        `${weight.dtype}${showShape(weight.shape)}`,
+      );
+    }
+    checkGroups(out, groups);
+    const places = slidingSizes(sizes, attributes);
+    if (!sameShape(places, spatial(g.shape))) {
+      reject(
+        `windows over ${showShape(sizes)} are not as many as the tensor has places`,
+        showShape(spatial(g.shape)),
+        showShape(places),
+      );
+    }
+    return [{ dtype: g.dtype, shape: [g.shape[0], mulDims(each, groups), ...sizes] }];
+  },
+  flops: ([g, weight]) => convFlops(g.shape, weight.shape),
+  lower: (emit, { values, inputs, outputs: [{ shape }], attributes }) => {
+    const [g] = inputs;
+    if (g.dtype === 'f64') return transposedByProduct(emit, values, inputs, shape, attributes);
+    const { sizes, groups, strides } = attributes;
+    const least = convTransposeAttributes(g, inputs[1], optionsOf(attributes)).sizes;
+    const more = sizes.map((size, i) => subDims(size, least[i]));
+    const known = more.filter((size) => typeof size === 'number');
+    const exact = known.length === more.length;
+    const result = emit.node('ConvTranspose', values, {
+      ...onnxWindow(attributes),
+      group: int(groups),
+      output_padding: ints(exact ? known : strides.map((stride) => stride - 1)),
+    });
+    if (exact) return result;
+    // How many rows no window reached is known at run time only: the most, less what is too much.
+    const axes = sizes.map((_, i) => i + 2);
+    const starts = emit.sizes(sizes.map(() => 0));
+    return emit.node('Slice', [result, starts, emit.sizes(sizes), emit.sizes(axes)]);
+  },
+  evaluate: ([g, weight], attributes, [{ dtype, shape }]) => {
+    const [values, weights] = [toNumbers(g), toNumbers(weight)];
+    const result = new Float64Array(sizeOf(shape));
+    visitProducts([shape, weight.shape, g.shape], attributes, (to, j, i) => {
+      result[to] += values[i] * weights[j];
+    });
+    return [fromNumbers(dtype, shape, result)];
+  },
+  gradient: ({ inputs: [g, weight], gradients: [u], attributes }) => {
+    if (!u) return [];
+    const options = optionsOf(attributes);
+    return [u.conv(weight, undefined, options), u.convKernel(g, attributes.kernel, options)];
+  },
+});
+
+/**
+ * The gradient of a convolution's weight [out, channels / groups, ...kernel], from its input x and g,
+ * the gradient of its result.
+ */
+export const convKernel = defineOp<ConvAttributes>({
+  name: 'convKernel',
+  infer: ([x, g], attributes) => {
+    const { groups, kernel } = attributes;
+    const sizes = slidingSizes(spatial(x.shape), attributes);
+    const expected = [x.shape[0], g.shape[1], ...sizes];
+    if (g.dtype !== x.dtype || !sameShape(g.shape, expected)) {
+      reject(
+        `the gradient ${showShape(g.shape)} does not fit windows over ${showShape(x.shape)}`,
+        `${x.dtype}${showShape(expected)}`,
+        `${g.dtype}${showShape(g.shape)}`,
+      );
+    }
+    checkGroups(g.shape[1], groups);
+    const each = exactDiv(x.shape[1], groups);
+    if (each === undefined) {
+      reject('groups share the channels', `a multiple of ${groups}`, `${x.shape[1]}`);
+    }
+    return [{ dtype: x.dtype, shape: [g.shape[1], each, ...kernel] }];
+  },
+  flops: ([, g], [{ shape }]) => convFlops(g.shape, shape),
+  lower: (emit, { values, inputs, outputs: [{ shape }], attributes }) =>
+    kernelByProduct(emit, values, inputs, shape, attributes),
+  evaluate: ([x, g], attributes, [{ dtype, shape }]) => {
+    const [values, slopes] = [toNumbers(x), toNumbers(g)];
+    const result = new Float64Array(sizeOf(shape));
+    visitProducts([x.shape, shape, g.shape], attributes, (i, to, j) => {
+      result[to] += values[i] * slopes[j];
+    });
+    return [fromNumbers(dtype, shape, result)];
+  },
+  gradient: ({ inputs: [x, g], gradients: [u], attributes }) => {
+    if (!u) return [];
+    const options = optionsOf(attributes);
+    return [
+      g.convTranspose(u, { ...options, sizes: spatial(x.shape) }),
+      x.conv(u, undefined, options),
+    ];
+  },
+});

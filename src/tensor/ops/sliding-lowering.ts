@@ -3,9 +3,10 @@
 // and no operator for the gradient of a kernel.
 import { sizeOf } from '../array.js';
 import { addDims, type Dim, floorDiv, mulDims, type Shape, scaleDim, subDims } from '../dim.js';
-import type { ConvAttributes } from './conv.js';
+import type { DType } from '../dtype.js';
 import { type Emitter, int, ints, type TensorType, type ValueName } from '../op.js';
 import { coordinates } from '../strides.js';
+import type { ConvAttributes } from './conv.js';
 import type { Sliding } from './sliding.js';
 
 /** The attributes that every ONNX operator with windows takes. */
@@ -16,20 +17,14 @@ export const onnxWindow = ({ kernel, strides, dilations, before, after }: Slidin
   pads: ints([...before, ...after]),
 });
 
-type Write = {
-  reshape(value: ValueName, shape: Shape): ValueName;
-  transpose(value: ValueName, order: readonly number[]): ValueName;
-  /** Around the last axes; negative widths crop. */
-  pad(value: ValueName, before: Shape, after: Shape): ValueName;
-};
-
-const writer = (emit: Emitter, { dtype, shape: { length: rank } }: TensorType): Write => ({
-  reshape: (value, shape) => emit.node('Reshape', [value, emit.sizes(shape)]),
-  transpose: (value, order) => emit.node('Transpose', [value], { perm: ints(order) }),
-  pad: (value, before, after) => {
+const writer = (emit: Emitter, dtype: DType) => ({
+  reshape: (value: ValueName, shape: Shape) => emit.node('Reshape', [value, emit.sizes(shape)]),
+  transpose: (value: ValueName, order: readonly number[]) =>
+    emit.node('Transpose', [value], { perm: ints(order) }),
+  /** Zeros around all axes but the first two; negative widths crop. */
+  pad: (value: ValueName, before: Shape, after: Shape) => {
     if ([...before, ...after].every((width) => width === 0)) return value;
-    const lead = Array<Dim>(rank - before.length).fill(0);
-    const widths = emit.sizes([...lead, ...before, ...lead, ...after]);
+    const widths = emit.sizes([0, 0, ...before, 0, 0, ...after]);
     return emit.node('Pad', [value, widths, emit.scalar(dtype, 0)]);
   },
 });
@@ -57,11 +52,11 @@ function slicesOf(
 export function unfold(
   emit: Emitter,
   x: ValueName,
-  type: TensorType,
+  dtype: DType,
   sizes: Shape,
   sliding: Sliding,
 ): ValueName {
-  const padded = writer(emit, type).pad(x, sliding.before, sliding.after);
+  const padded = writer(emit, dtype).pad(x, sliding.before, sliding.after);
   const slices = slicesOf(emit, padded, sizes, sliding).map((slice) =>
     emit.node('Unsqueeze', [slice, emit.sizes([2])]),
   );
@@ -77,10 +72,11 @@ export function convByProduct(
   attributes: ConvAttributes,
 ): ValueName {
   const { groups } = attributes;
-  const { reshape } = writer(emit, inputs[0]);
-  const depth = inputs[1].shape.slice(1).reduce<Dim>(mulDims, 1);
+  const [{ dtype }, weights] = inputs;
+  const { reshape } = writer(emit, dtype);
+  const depth = weights.shape.slice(1).reduce<Dim>(mulDims, 1);
   const places = sizes.reduce<Dim>(mulDims, 1);
-  const columns = unfold(emit, x, inputs[0], sizes, attributes);
+  const columns = unfold(emit, x, dtype, sizes, attributes);
   const product = emit.node('MatMul', [
     reshape(weight, [groups, floorDiv(out, groups), depth]),
     reshape(columns, [batch, groups, depth, places]),
@@ -101,30 +97,27 @@ export function transposedByProduct(
   [batch, channels, ...sizes]: Shape,
   { kernel, strides, dilations, before, groups }: ConvAttributes,
 ): ValueName {
-  const [type, { shape: weights }] = inputs;
-  const [, out, ...places] = type.shape;
-  const { reshape, transpose } = writer(emit, type);
+  const [{ dtype, shape: outer }, { shape: weights }] = inputs;
+  const [, out, ...places] = outer;
+  const { reshape, transpose, pad } = writer(emit, dtype);
   const wide = places.map((size, i) => mulDims(size, strides[i]));
-  const apart = reshape(g, [batch, out, ...places.flatMap((size) => [size, 1])]);
-  const filled = writer(emit, {
-    dtype: type.dtype,
-    shape: [0, 0, ...places.flatMap(() => [0, 0])],
-  }).pad(
-    apart,
+  const apart = pad(
+    reshape(g, [batch, out, ...places.flatMap((size) => [size, 1])]),
     places.flatMap(() => [0, 0]),
     strides.flatMap((stride) => [0, stride - 1]),
   );
-  const first = kernel.map((size, i) => (size - 1) * dilations[i] - before[i]);
-  const last = sizes.map((size, i) =>
-    subDims(addDims(size, (kernel[i] - 1) * dilations[i] - first[i]), wide[i]),
-  );
-  const padded = writer(emit, type).pad(reshape(filled, [batch, out, ...wide]), first, last);
+  const reach = kernel.map((size, i) => (size - 1) * dilations[i]);
+  const first = reach.map((width, i) => width - before[i]);
+  const last = sizes.map((size, i) => subDims(addDims(size, before[i]), wide[i]));
+  const padded = pad(reshape(apart, [batch, out, ...wide]), first, last);
   // [out, each, ...kernel] -> [groups * each, out / groups, ...kernel], backwards
   const perGroup = floorDiv(out, groups);
-  const split = transpose(
-    reshape(weight, [groups, perGroup, ...weights.slice(1)]),
-    [0, 2, 1, ...kernel.map((_, i) => i + 3)],
-  );
+  const split = transpose(reshape(weight, [groups, perGroup, ...weights.slice(1)]), [
+    0,
+    2,
+    1,
+    ...kernel.map((_, i) => i + 3),
+  ]);
   const ends = kernel.map(() => -(2 ** 31));
   const minusOne = kernel.map(() => -1);
   const turned = emit.node('Slice', [
@@ -132,14 +125,19 @@ export function transposedByProduct(
     ...[minusOne, ends, kernel.map((_, i) => i + 2), minusOne].map((list) => emit.sizes(list)),
   ]);
   const none = kernel.map(() => 0);
-  const dense = { kernel, dilations, strides: kernel.map(() => 1), before: none, after: none };
-  const padding = kernel.map((size, i) => (size - 1) * dilations[i]);
-  const types: TensorType[] = [
-    { dtype: type.dtype, shape: [batch, out, ...sizes.map((n, i) => addDims(n, padding[i]))] },
-    { dtype: type.dtype, shape: [channels, perGroup, ...kernel] },
+  const dense = {
+    kernel,
+    dilations,
+    groups,
+    strides: kernel.map(() => 1),
+    before: none,
+    after: none,
+  };
+  const types = [
+    { dtype, shape: [] },
+    { dtype, shape: [channels, perGroup, ...kernel] },
   ];
-  const shape = [batch, channels, ...sizes];
-  return convByProduct(emit, [padded, turned], types, shape, { ...dense, groups });
+  return convByProduct(emit, [padded, turned], types, [batch, channels, ...sizes], dense);
 }
 
 /**
@@ -155,7 +153,7 @@ export function kernelByProduct(
 ): ValueName {
   const [type, { shape: outer }] = inputs;
   const [batch, , ...places] = outer;
-  const { reshape, transpose, pad } = writer(emit, type);
+  const { reshape, transpose, pad } = writer(emit, type.dtype);
   const rank = outer.length;
   const count = mulDims(batch, places.reduce<Dim>(mulDims, 1));
   const rows = reshape(transpose(g, swapFirst(rank)), [groups, floorDiv(out, groups), count]);

@@ -1,7 +1,8 @@
 // The geometry of sliding windows: how many fit, and which places each of them reads.
-import { addDims, type Dim, floorDiv } from '../dim.js';
-import { reject } from '../op.js';
+import { addDims, type Dim, floorDiv, showShape } from '../dim.js';
+import { reject, type TensorType } from '../op.js';
 import { coordinates, strides as stridesOf } from '../strides.js';
+import { checkKind } from './element.js';
 
 /** One entry for each spatial axis. */
 export type Sliding = {
@@ -20,6 +21,17 @@ export type SlidingOptions = {
   /** The same around every axis, or for each axis a width or [before, after] (causal: [k - 1, 0]). */
   padding?: number | readonly (number | readonly [number, number])[];
 };
+
+/** The axes that windows slide over: those after batch and channels. */
+export const spatial = <D extends Dim>(shape: readonly D[]): readonly D[] => shape.slice(2);
+
+export function checkLayout(x: TensorType): void {
+  checkKind(x, 'float');
+  if (x.shape.length !== 3 && x.shape.length !== 4) {
+    const expected = '[batch, channels, length] or [batch, channels, height, width]';
+    reject('a window slides over one or two spatial axes', expected, showShape(x.shape));
+  }
+}
 
 export function slidingOf(
   kernel: number | readonly number[],
