@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { START_BUDGET } from '../src/cli/commands/start.js';
+import { memoryProbe } from '../src/cli/memory.js';
 import { shellLine } from '../src/cli/shell.js';
 import { linesOf } from '../src/cli/stream-lines.js';
 import { optionNames, passes } from '../src/compress/registry.js';
@@ -211,7 +212,7 @@ describe('export', () => {
   });
 });
 
-describe('compress', () => {
+describe('compress', { timeout: 120_000 }, () => {
   it('writes a model that loads and has the quality that its record says', async () => {
     const out = fresh();
     const argv = ['compress', model, '--pass', 'low-rank:ratio=0.5', '--pass', 'int8:block=16'];
@@ -267,7 +268,7 @@ describe('compress', () => {
   });
 });
 
-describe('optimize', () => {
+describe('optimize', { timeout: 120_000 }, () => {
   const passesOf = ['--pass', 'int8:block=16', '--pass', 'four-bit:element=int4,group=16'];
 
   it('chooses, writes the model, its ONNX file and the report; ends with the verdict', async () => {
@@ -309,6 +310,16 @@ describe('optimize', () => {
       /^nothing meets the budget: size<=0.01x; nearest is/,
     );
     expect(await readdir(out)).toEqual(['report.html']);
+  });
+
+  it('memory is that of a process of its own, whatever this one holds', async () => {
+    await using probe = await memoryProbe(sampleTexts, 1);
+    const alone = await probe.of(smallEncoder());
+    const held = Buffer.alloc(500e6, 1);
+    const beside = await probe.of(smallEncoder());
+    expect(held.length).toBe(500e6);
+    expect(alone).toBeGreaterThan(30e6);
+    expect(Math.abs(beside - alone)).toBeLessThan(100e6);
   });
 
   it('a command line that does it again is one that a shell reads as typed', () => {

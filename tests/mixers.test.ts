@@ -114,6 +114,7 @@ describe.each(Object.values(mixerCases).flat())('$name', (c) => {
     const seq = 7;
     const singles = lengths.map((length, b) => normalArray([1, length, c.width], 30 + b));
     for (const side of ['right', 'left']) {
+      if (side === 'left' && c.except?.leftPadding) continue;
       for (const order of mixer.causal === 'never' ? [everything] : [causal, everything]) {
         if (order === everything && mixer.causal === 'always') continue;
         const start = (b: number) => (side === 'right' ? 0 : seq - lengths[b]);
@@ -185,8 +186,8 @@ describe.each(Object.values(mixerCases).flat())('$name', (c) => {
       [2, 7],
       [3, 40],
     ]) {
-      expect(cost(simplify(unmasked.g), { batch, seq }).flops).toBe(c.flops(batch, seq));
-      expect(cost(simplify(masked.g), { batch, seq }).flops).toBe(c.flops(batch, seq));
+      expect(cost(simplify(unmasked.g), { batch, seq }).flops).toBe(c.flops(batch, seq, false));
+      expect(cost(simplify(masked.g), { batch, seq }).flops).toBe(c.flops(batch, seq, true));
     }
     const { parameters } = cost(unmasked.g, { batch: 1, seq: 1 });
     const counted = [...unmasked.weights.values()].reduce((a, { data }) => a + data.length, 0);

@@ -9,7 +9,7 @@
 import { z } from 'zod';
 import { linear, type Rotary, rotaryTables, rotate, type Scope } from '../nn/index.js';
 import { AnyformerError, concat, currentPath, rearrange, type Tensor } from '../tensor/index.js';
-import { maskScores } from './mask.js';
+import { biasScores, maskScores } from './mask.js';
 import { type MixContext, tokenMixer } from './mixer.js';
 
 const kvHeadsOf = (o: { heads: number; kvHeads?: number | undefined }): number =>
@@ -71,6 +71,7 @@ export const attention = tokenMixer<Options>({
   name: 'attention',
   options,
   causal: 'both',
+  biased: true,
   mix: (s, x, o, context) =>
     s.module('attention', () => {
       const [q, k, v] = project(s, x, o);
@@ -97,7 +98,7 @@ function turned(q: Tensor, k: Tensor, rotary: Rotary, { positions }: MixContext)
   return [rotate(q, tables, rotary), rotate(k, tables, rotary)];
 }
 
-/** softmax(q k^T scale + mask) v, over past and new keys: [batch, heads, queries, headDim]. */
+/** softmax(q k^T scale + bias + mask) v, over past and new keys: [batch, heads, queries, headDim]. */
 function attend(
   s: Scope,
   q: Tensor,
@@ -113,6 +114,7 @@ function attend(
   const ungroup = (y: Tensor) =>
     groups === 1 ? y : rearrange(y, 'b k (g n) d -> b (k g) n d', { g: groups, n: q.size(2) });
   const { mask, state } = context;
+  const biased = (scores: Tensor) => (context.bias ? scores.add(context.bias) : scores);
   if (state) {
     state.present.key = k.swap(-1, -2);
     state.present.value = v;
@@ -120,14 +122,14 @@ function attend(
   if (!state?.past) {
     const scores = s.tag(
       'scores',
-      maskScores(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale)), mask),
+      biasScores(biased(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale))), mask),
     );
     return weighted(s, scores, [v], groups);
   }
   const { key, value } = state.past;
   const past = grouped.matmul(key).mul(scale);
   const now = grouped.matmul(k.swap(-1, -2)).mul(scale);
-  const scores = s.tag('scores', maskScores(concat([ungroup(past), ungroup(now)], -1), mask));
+  const scores = s.tag('scores', maskScores(biased(concat([ungroup(past), ungroup(now)], -1)), mask));
   return weighted(s, scores, [value, v], groups);
 }
 

@@ -12,6 +12,17 @@ const LOWEST: Partial<Record<DType, number>> = {
   bf16: -(2 - 2 ** -7) * 2 ** 127,
 };
 
-/** Scores where `mask` (bool, broadcast) holds, the lowest number elsewhere. NaN is masked too. */
+/**
+ * Scores of real tokens, pushed far below the others where `mask` (bool, broadcast) does not hold. A
+ * sum with a bias that all layers share is several times faster than a choice, forwards and
+ * backwards; the scores themselves must be of ordinary size.
+ */
+export const biasScores = (scores: Tensor, mask: Tensor | undefined): Tensor =>
+  mask ? scores.add(mask.where(scores.operand(0), scores.dtype === 'f16' ? -3e4 : -1e30)) : scores;
+
+/**
+ * Scores where `mask` (bool, broadcast) holds, the lowest number elsewhere: for keys that may be
+ * anything, such as the unused places of a cache. NaN is masked too.
+ */
 export const maskScores = (scores: Tensor, mask: Tensor | undefined): Tensor =>
   mask ? mask.where(scores, LOWEST[scores.dtype] ?? Number.NEGATIVE_INFINITY) : scores;

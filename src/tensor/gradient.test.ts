@@ -20,10 +20,9 @@ import {
   withGradient,
 } from './index.js';
 
-/** Rows that stop a gradient, packed products, convolutions (no rule yet), and leaves. */
+/** Rows that stop a gradient, packed products, and leaves. */
 const WITHOUT = new Set([
   ...['stopGradient', 'withGradient', 'matmulNBits', 'dynamicQuantizeMatmul'],
-  ...['conv', 'maxPool', 'averagePool'],
   ...['input', 'parameter', 'constant', 'iota'],
 ]);
 
@@ -151,6 +150,7 @@ describe('the gradient column', () => {
       'stopGradient',
       'argMax',
       'argMin',
+      'maxPoolIndices',
       'withGradient',
     ];
     const bools = ['mod', 'equal', 'less', 'lessEqual', 'greater', 'greaterEqual', 'and', 'or'];
@@ -170,6 +170,9 @@ describe('the gradient column', () => {
     'matmul',
     'div',
     'logSumExp',
+    'conv',
+    'convTranspose',
+    'convKernel',
   ])('has second derivatives: %s', (row) => {
     const one = opCases.find(
       (c) => c.row === row && Object.values(c.inputs).some(({ dtype }) => isFloat(dtype)),

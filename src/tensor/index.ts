@@ -12,7 +12,26 @@ export { interpret } from './interpret.js';
 export * from './op.js';
 export { blocksOf, type NBitsAttributes, unpackNBits } from './ops/quantized.js';
 export { currentPath, within } from './path.js';
-export { bitsAt, hashText, normalAt, permutation, sampleIndices, uniformAt } from './random.js';
+export {
+  bitsAt,
+  hashText,
+  normalAt,
+  pathKeys,
+  permutation,
+  type RandomKeys,
+  sampleIndices,
+  stepKeys,
+  uniformAt,
+  wordAt,
+} from './random.js';
+export {
+  bernoulli,
+  normal,
+  type Randomness,
+  randomBits,
+  roundedProbability,
+  uniform,
+} from './random-graph.js';
 export { rearrange } from './rearrange.js';
 export { simplify, stripTags } from './simplify.js';
 export { erf } from './special.js';

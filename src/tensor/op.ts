@@ -92,6 +92,8 @@ export type OpRow<A extends object = Attributes> = {
   flops?(inputs: readonly ConcreteType[], outputs: readonly ConcreteType[], attributes: A): number;
   /** The output shares its input's memory: it costs no bytes. */
   readonly view?: true;
+  /** The output IS the first input: a mark for rewrites and gradients, gone before execution. */
+  readonly mark?: true;
   /** Writes element i after reading only elements i: safe as the last reader of a buffer it fills. */
   readonly elementwise?: true;
   lower(emit: Emitter, context: LowerContext<A>): ValueName | readonly ValueName[];

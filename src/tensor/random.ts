@@ -46,3 +46,32 @@ export function hashText(text: string): number {
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return mix(hash);
 }
+
+/** Where a sequence of random words begins: two keys of 32 bits, from (seed, step, path). */
+export type RandomKeys = { readonly first: number; readonly second: number };
+
+/** Keys of the sequence that the name `path` has under `seed`, before any step. */
+export function pathKeys(seed: number, path: string): RandomKeys {
+  const high = Math.floor(seed / 2 ** 32);
+  return {
+    first: bitsAt(seed, hashText(path)),
+    second: bitsAt(seed ^ bitsAt(high, 1), hashText(`\u0001${path}`)),
+  };
+}
+
+/** Keys of one step: bijective in the step, so that no two steps share them. */
+export function stepKeys({ first, second }: RandomKeys, step: number): RandomKeys {
+  const key = mix(first + Math.imul(step, 0x9e3779b1));
+  return { first: key, second: (key ^ second) >>> 0 };
+}
+
+/**
+ * 32 bits at a place of the sequence: `bitsAt`'s mix with the second key inside, so that sequences
+ * whose places overlap still differ.
+ */
+export function wordAt({ first, second }: RandomKeys, index: number): number {
+  let x = (Math.imul(index, 0x85ebca77) + first) | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+  x = Math.imul(x ^ (x >>> 13) ^ second, 0xc2b2ae35);
+  return (x ^ (x >>> 16)) >>> 0;
+}

@@ -1,4 +1,4 @@
-// Rewrites that every graph takes before it is compiled: tags vanish, equal subexpressions are
+// Rewrites that every graph takes before it is compiled: marks vanish, equal subexpressions are
 // shared, and transposes and scales move into the matrix products that take them for free.
 
 import type { NDArray } from './array.js';
@@ -10,9 +10,9 @@ import { build, type Node, type Tensor } from './tensor.js';
 
 export const simplify = (g: Graph): Graph => share(fuseProducts(share(stripTags(g))));
 
-/** Replaces every tag by what it names. Taps that are outputs keep their value. */
+/** Replaces tags and gradient marks by what they stand for. Taps that are outputs keep their value. */
 export const stripTags = (g: Graph): Graph =>
-  rewrite(g, (node, inputs, copy) => (node.row.name === 'tag' ? [inputs[0]] : copy(inputs)));
+  rewrite(g, (node, inputs, copy) => (node.row.mark ? [inputs[0]] : copy(inputs)));
 
 /** Shares nodes that compute the same from the same: common-subexpression elimination. */
 export function share(g: Graph): Graph {

@@ -17,7 +17,7 @@ export function crossEntropy(
 ): Tensor {
   const fixed = logits.stopGradient();
   const places = targets.unsqueeze(-1);
-  const total = fixed.logSumExp(-1);
+  const total = fixed.logSumExp(-1, true).squeeze(-1); // kept and squeezed: shared with the gradient's
   const right = fixed.gatherElements(places).squeeze(-1);
   const loss =
     smoothing === 0

@@ -20,13 +20,14 @@ export const causalLm =
     if (!isDecoder(model)) throw wrongKind(model, 'decoder');
     const inputs = wholeSequences();
     const logits = model.family.logits(s, model.config, inputs);
-    const scores = logits.slice(1, 0, -1); // [batch, seq - 1, vocabulary]
-    const targets = inputs.ids.slice(1, 1);
+    // Targets move one place to the left; the last place of a row has none, and no weight.
+    const next = (x: Tensor) => x.slice(1, 1).pad(1, 0, 1); // [batch, seq]
+    const targets = next(inputs.ids);
     const stands = input('attention_mask', 'i64', ['batch', 'seq']);
-    const weights = stands.slice(1, 1).cast('f32');
-    const right = scores.argMax(-1).equal(targets).cast('f32');
+    const weights = next(stands).cast('f32');
+    const right = logits.argMax(-1).equal(targets).cast('f32');
     return {
-      loss: weightedMean(crossEntropy(scores, targets, options), weights),
+      loss: weightedMean(crossEntropy(logits, targets, options), weights),
       metrics: { accuracy: weightedMean(right, weights) },
     };
   };

@@ -1,7 +1,8 @@
 // The token mixers under test: settings of each, its definition in plain loops, its arithmetic
 // counted by hand.
 import type { AttentionOptions } from '../../src/mixers/attention.js';
-import { type NDArray, toNumbers } from '../../src/tensor/index.js';
+import type { PoolingOptions } from '../../src/mixers/pooling.js';
+import { type NDArray, toNumbers, uniformAt } from '../../src/tensor/index.js';
 
 /** Whether query i of batch row b may see key j. */
 export type Sees = (b: number, i: number, j: number) => boolean;
@@ -24,8 +25,10 @@ export type MixerCase = {
   outWidth: number;
   /** [batch, seq, outWidth] by the definition, in float64. Rows that see nothing are left NaN. */
   define(input: MixerInput): Float64Array;
-  /** Operations of one pass over [batch, seq], without the mask. */
-  flops(batch: number, seq: number): number;
+  /** Operations of one pass over [batch, seq]. */
+  flops(batch: number, seq: number, masked: boolean): number;
+  /** Rules of the suite that do not apply, each with the reason. */
+  except?: { readonly leftPadding?: string };
 };
 
 type Vector = readonly number[];
@@ -113,7 +116,7 @@ function attentionCase(name: string, width: number, options: AttentionOptions): 
     width,
     outWidth,
     define: defineAttention(options),
-    flops: (batch, seq) => {
+    flops: (batch, seq, masked) => {
       const tokens = batch * seq;
       const projected = (heads + 2 * kvHeads) * d;
       const pairs = batch * heads * seq * seq;
@@ -124,6 +127,7 @@ function attentionCase(name: string, width: number, options: AttentionOptions): 
         (bias ? tokens * projected : 0) +
         turning +
         2 * pairs * d + // q k^T
+        (masked ? pairs : 0) + // the mask, one addition a score
         5 * pairs + // softmax
         2 * pairs * d + // times v
         2 * tokens * heads * d * outWidth +
@@ -132,6 +136,97 @@ function attentionCase(name: string, width: number, options: AttentionOptions): 
     },
   };
 }
+
+/** Mean of the neighbours that stand and are seen, minus the token. */
+function poolingCase(name: string, width: number, options: PoolingOptions): MixerCase {
+  const { window = 3, columns } = options;
+  const reach = (window - 1) / 2;
+  return {
+    name: `pooling, ${name}`,
+    mixer: 'pooling',
+    options: { ...options },
+    width,
+    outWidth: width,
+    define: ({ x, sees }) => {
+      const [batch, seq] = x.shape;
+      const values = toNumbers(x);
+      const rowOf = (i: number) => (columns === undefined ? 0 : Math.floor(i / columns));
+      const columnOf = (i: number) => (columns === undefined ? i : i % columns);
+      const out = new Float64Array(batch * seq * width);
+      for (let b = 0; b < batch; b++) {
+        for (let i = 0; i < seq; i++) {
+          const near = Array.from({ length: seq }, (_, j) => j).filter(
+            (j) =>
+              Math.abs(rowOf(i) - rowOf(j)) <= reach &&
+              Math.abs(columnOf(i) - columnOf(j)) <= reach &&
+              sees(b, i, j),
+          );
+          for (let c = 0; c < width; c++) {
+            const value = (j: number) => values[(b * seq + j) * width + c];
+            const sum = near.reduce((total, j) => total + value(j), 0);
+            out[(b * seq + i) * width + c] =
+              near.length === 0 ? Number.NaN : sum / near.length - value(i);
+          }
+        }
+      }
+      return out;
+    },
+    flops: (batch, seq, masked) => {
+      const tokens = batch * seq;
+      const taps = columns === undefined ? window : window * window;
+      if (!masked) return tokens * width * (taps + 1);
+      // Masked: a place and a question for each tap, the sums, one division, one subtraction.
+      const places = taps * seq + (columns === undefined ? 0 : taps * seq * 5);
+      return (
+        places +
+        taps * tokens + // is it seen?
+        (columns === undefined ? 0 : taps * tokens) + // and in the row
+        (taps - 1) * tokens * (width + 1) + // sums and counts
+        tokens * (width + 2) + // at least 1, any seen, division
+        tokens * width
+      );
+    },
+  };
+}
+
+const identityCase: MixerCase = {
+  name: 'identity',
+  mixer: 'identity',
+  options: {},
+  width: 5,
+  outWidth: 5,
+  define: ({ x }) => toNumbers(x),
+  flops: () => 0,
+};
+
+const randomCase: MixerCase = {
+  name: 'random',
+  mixer: 'random',
+  options: { length: 48, seed: 3 },
+  width: 5,
+  outWidth: 5,
+  define: ({ x, sees }) => {
+    const [batch, seq, width] = x.shape;
+    const values = toNumbers(x);
+    const out = new Float64Array(batch * seq * width).fill(Number.NaN);
+    for (let b = 0; b < batch; b++) {
+      for (let i = 0; i < seq; i++) {
+        const seen = Array.from({ length: seq }, (_, j) => j).filter((j) => sees(b, i, j));
+        if (seen.length === 0) continue;
+        const weights = seen.map((j) => Math.exp(uniformAt(3, i * 48 + j)));
+        const total = weights.reduce((a, v) => a + v, 0);
+        for (let c = 0; c < width; c++) {
+          const sum = seen.reduce((a, j, k) => a + weights[k] * values[(b * seq + j) * width + c], 0);
+          out[(b * seq + i) * width + c] = sum / total;
+        }
+      }
+    }
+    return out;
+  },
+  // One softmax for all rows of a batch without a mask, one for each with it; then the product.
+  flops: (batch, seq, masked) => 5 * (masked ? batch : 1) * seq * seq + 2 * batch * seq * seq * 5,
+  except: { leftPadding: 'the matrix belongs to places in the row, which padding on the left moves' },
+};
 
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' };
 
@@ -173,4 +268,10 @@ export const mixerCases: Readonly<Record<string, readonly MixerCase[]>> = {
       names: { qkv: 'qkv', o: 'out' },
     }),
   ],
+  pooling: [
+    poolingCase('three taps of a line', 4, {}),
+    poolingCase('five taps of a line', 3, { window: 5 }),
+  ],
+  identity: [identityCase],
+  random: [randomCase],
 };

@@ -26,6 +26,7 @@ import {
   type Sliding,
   type SlidingOptions,
   slidingOf,
+  slidingOptions,
   slidingSizes,
   spatial,
   taps,
@@ -63,12 +64,9 @@ export function convAttributes(
   return { ...slidingOf(kernel, kernel.length, options), groups };
 }
 
-/** The same as options, for a rule that builds another of the three. */
-const optionsOf = ({ strides, dilations, before, after, groups }: ConvAttributes) => ({
-  stride: strides,
-  dilation: dilations,
-  padding: before.map((width, i) => [width, after[i]] as const),
-  groups,
+const optionsOf = (attributes: ConvAttributes) => ({
+  ...slidingOptions(attributes),
+  groups: attributes.groups,
 });
 
 function checkGroups(out: Dim, groups: number): void {

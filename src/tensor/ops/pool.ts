@@ -17,6 +17,7 @@ import {
   type Sliding,
   type SlidingOptions,
   slidingOf,
+  slidingOptions,
   slidingSizes,
   spatial,
   taps,
@@ -81,17 +82,11 @@ const poolFlops = (_: unknown, [{ shape }]: readonly ConcreteType[], { kernel }:
  * The first of the largest elements of each window takes the gradient. Scattering to its place is
  * several times faster on ONNX Runtime than comparing every window with its largest element.
  */
-const maxPoolGradient = (x: Tensor, g: Tensor, { kernel, ...sliding }: Sliding): Tensor => {
-  const at = x.maxPoolIndices(kernel, optionsOf(sliding));
+const maxPoolGradient = (x: Tensor, g: Tensor, sliding: Sliding): Tensor => {
+  const at = x.maxPoolIndices(sliding.kernel, slidingOptions(sliding));
   const zeros = x.operand(0).broadcastTo(shapeSize(x.shape));
   return zeros.scatterElements(at.reshape(-1), g.reshape(-1), 0, 'add').reshape(...x.shape);
 };
-
-const optionsOf = ({ strides, dilations, before, after }: Omit<Sliding, 'kernel'>) => ({
-  stride: strides,
-  dilation: dilations,
-  padding: before.map((width, i) => [width, after[i]] as const),
-});
 
 /** The largest element of each window; padding is below every number. */
 export const maxPool = defineOp<PoolAttributes>({
@@ -162,7 +157,7 @@ export const averagePool = defineOp<AveragePoolAttributes>({
   gradient: ({ inputs: [x], gradients: [g], attributes: { countPadding, ...sliding } }) => {
     if (!g) return [];
     const { kernel, before, after } = sliding;
-    const options = optionsOf(sliding);
+    const options = slidingOptions(sliding);
     const whole = countPadding || [...before, ...after].every((width) => width === 0);
     // The share of a window that lies inside.
     const inside = () =>

@@ -337,6 +337,7 @@ export const pad = defineOp<{ before: readonly Dim[]; after: readonly Dim[]; val
 const passThrough = <A extends object>(name: string, gradient: GradientRule<A>) =>
   defineOp<A>({
     gradient,
+    mark: true,
     name,
     view: true,
     infer: ([x]) => [x],
@@ -359,6 +360,7 @@ export const withGradient = defineOp<{
 }>({
   name: 'withGradient',
   view: true,
+  mark: true,
   infer: ([y]) => [y],
   lower: (_, { values }) => values[0],
   evaluate: sameData,

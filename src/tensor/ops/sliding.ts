@@ -22,6 +22,13 @@ export type SlidingOptions = {
   padding?: number | readonly (number | readonly [number, number])[];
 };
 
+/** The same as options, for rules that build more of the kind. */
+export const slidingOptions = ({ strides, dilations, before, after }: Sliding) => ({
+  stride: strides,
+  dilation: dilations,
+  padding: before.map((width, i) => [width, after[i]] as const),
+});
+
 /** The axes that windows slide over: those after batch and channels. */
 export const spatial = <D extends Dim>(shape: readonly D[]): readonly D[] => shape.slice(2);
 

@@ -142,6 +142,192 @@ const convolutions: OpCase[] = [
   },
 ];
 
+/** The transpose in x of a naive convolution: every product goes back to where it was read. */
+function back(
+  g: NDArray,
+  w: NDArray,
+  shape: readonly number[],
+  plans: readonly Plan[],
+  groups = 1,
+) {
+  const [gAt, wAt] = [reader(g), reader(w)];
+  const [, out, ...places] = g.shape;
+  const [, each, ...kernel] = w.shape;
+  const [p, q = {}] = plans;
+  const [ph, pw = 1] = places;
+  const [kh, kw = 1] = kernel;
+  const at2 = (at: typeof gAt, a: number, b: number, c: number, d: number) =>
+    plans.length === 1 ? at(a, b, c) : at(a, b, c, d);
+  return table(shape, (n, channel, y, x = 0) => {
+    let sum = 0;
+    for (let m = 0; m < out; m++) {
+      const c = channel - Math.floor((m * groups) / out) * each;
+      if (c < 0 || c >= each) continue;
+      for (let i = 0; i < ph * pw * kh * kw; i++) {
+        const [s, r] = [i % kw, Math.floor(i / kw) % kh];
+        const place = Math.floor(i / (kw * kh));
+        const [oy, ox] = [Math.floor(place / pw), place % pw];
+        if (read(oy, r, p) !== y || (plans.length > 1 && read(ox, s, q) !== x)) continue;
+        sum += at2(gAt, n, m, oy, ox) * at2(wAt, m, c, r, s);
+      }
+    }
+    return sum;
+  });
+}
+
+/** The transpose in the weight: for each place of the kernel what windows read there, times g. */
+function kernelOf(x: NDArray, g: NDArray, shape: readonly number[], plan: Plan): number[] {
+  const [xAt, gAt] = [orZero(x), reader(g)];
+  const [batch, out, places] = g.shape;
+  const groups = plan.groups ?? 1;
+  return table(shape, (m, c, k) => {
+    const channel = Math.floor((m * groups) / out) * shape[1] + c;
+    return total(
+      range(batch).flatMap((n) =>
+        range(places).map((o) => gAt(n, m, o) * xAt(n, channel, read(o, k, plan))),
+      ),
+    );
+  });
+}
+
+const far = { stride: 2, dilation: 2, before: 3, after: 1 };
+const slopes = randomArray('f64', [2, 6, 5], 41);
+const close = randomArray('f64', [2, 6, 9], 42);
+const thirds = randomArray('f64', [2, 6, 3], 43);
+const fewer = randomArray('f32', [1, 2, 3], 45);
+const long = randomArray('f32', [1, 2, 7], 46);
+
+const transposed: OpCase[] = [
+  {
+    row: 'convTranspose',
+    what: 'stride 2, dilation 2, asymmetric padding, a named length',
+    inputs: { g: slopes, w: dense, x: line },
+    shapes: { g: [2, 6, 'length'] },
+    build: ({ g, w }) => g.convTranspose(w, { stride: 2, dilation: 2, padding: [[3, 1]] }),
+    type: 'f64[2, 4, 2*length + -1]',
+    values: back(slopes, dense, [2, 4, 9], [far]),
+    tolerance: 1e-12,
+  },
+  {
+    row: 'convTranspose',
+    what: 'two groups, more padding than the kernel reaches',
+    inputs: { g: randomArray('f64', [2, 6, 13], 47), w: grouped },
+    build: ({ g, w }) => g.convTranspose(w, { groups: 2, padding: [[4, 2]] }),
+    type: 'f64[2, 4, 9]',
+    values: back(
+      randomArray('f64', [2, 6, 13], 47),
+      grouped,
+      [2, 4, 9],
+      [{ before: 4, after: 2 }],
+      2,
+    ),
+    tolerance: 1e-12,
+  },
+  {
+    row: 'convTranspose',
+    what: '2-D, sizes told by another tensor',
+    inputs: { w: kernel, x: image },
+    shapes: { x: ['n', 2, 'h', 'w'] },
+    build: ({ x, w }) => {
+      const y = x.conv(w, undefined, {
+        groups: 2,
+        stride: [2, 1],
+        dilation: [1, 2],
+        padding: [1, [0, 2]],
+      });
+      return y
+        .mul(0)
+        .add(1)
+        .convTranspose(w, {
+          groups: 2,
+          stride: [2, 1],
+          dilation: [1, 2],
+          padding: [1, [0, 2]],
+          sizes: [x.size(2), x.size(3)],
+        });
+    },
+    type: 'f64[n, 2, h, w]',
+    values: back(
+      f64([1, 4, 3, 5], new Array(60).fill(1)),
+      kernel,
+      [1, 2, 6, 5],
+      [
+        { stride: 2, before: 1, after: 1 },
+        { dilation: 2, after: 2 },
+      ],
+      2,
+    ),
+    tolerance: 1e-12,
+  },
+  ...(['exact', 'named'] as const).map(
+    (how): OpCase => ({
+      row: 'convTranspose',
+      what: `f32, a row that no window reached, ${how} sizes`,
+      inputs: { g: fewer, w: singleKernel, x: long },
+      shapes: how === 'named' ? { x: [1, 2, 't'] } : {},
+      build: ({ w, x }) => {
+        const y = x.conv(w, undefined, { stride: 3, padding: 1 });
+        return y.convTranspose(w, { stride: 3, padding: 1, sizes: [x.size(2)] });
+      },
+      type: how === 'named' ? 'f32[1, 2, t]' : 'f32[1, 2, 7]',
+      values: back(
+        f64([1, 2, 3], naive1d(long, singleKernel, undefined, { stride: 3, before: 1, after: 1 })),
+        singleKernel,
+        [1, 2, 7],
+        [{ stride: 3, before: 1, after: 1 }],
+      ),
+      tolerance: 1e-5,
+    }),
+  ),
+  {
+    row: 'convKernel',
+    what: 'stride 2, dilation 2, asymmetric padding, a named length',
+    inputs: { x: line, g: slopes },
+    shapes: { x: ['n', 4, 'length'], g: ['n', 6, 5] },
+    build: ({ x, g }) =>
+      x.slice(2, 0, 9).convKernel(g, [3], { stride: 2, dilation: 2, padding: [[3, 1]] }),
+    type: 'f64[6, 4, 3]',
+    values: kernelOf(line, slopes, [6, 4, 3], far),
+    tolerance: 1e-12,
+  },
+  {
+    row: 'convKernel',
+    what: 'two groups',
+    inputs: { x: line, g: close },
+    shapes: { x: ['n', 4, 't'], g: ['n', 6, 't'] },
+    build: ({ x, g }) => x.convKernel(g, [3], { groups: 2, padding: 1 }),
+    type: 'f64[6, 2, 3]',
+    values: kernelOf(line, close, [6, 2, 3], { groups: 2, before: 1, after: 1 }),
+    tolerance: 1e-12,
+  },
+  {
+    row: 'convKernel',
+    what: 'windows that tile, one column padded',
+    inputs: { x: line, g: thirds },
+    build: ({ x, g }) => x.slice(2, 0, 8).convKernel(g, [3], { stride: 3, padding: [[1, 0]] }),
+    type: 'f64[6, 4, 3]',
+    values: kernelOf(
+      f64(
+        [2, 4, 8],
+        table([2, 4, 8], (...at) => reader(line)(...at)),
+      ),
+      thirds,
+      [6, 4, 3],
+      { stride: 3, before: 1 },
+    ),
+    tolerance: 1e-12,
+  },
+  {
+    row: 'convKernel',
+    what: 'f32',
+    inputs: { x: long, g: fewer },
+    build: ({ x, g }) => x.convKernel(g, [2], { stride: 3, padding: 1 }),
+    type: 'f32[2, 2, 2]',
+    values: kernelOf(long, fewer, [2, 2, 2], { stride: 3, before: 1, after: 1 }),
+    tolerance: 1e-6,
+  },
+];
+
 const imageAt = reader(image);
 const inside = (y: number, x: number) => y >= 0 && y < 6 && x >= 0 && x < 5;
 /** The elements of a 3 x 2 window, stride 2 x 1, padding 1 around the first axis. */
@@ -150,6 +336,15 @@ const windowAt = (i: number, c: number, y: number, x: number): number[] =>
     .flatMap((r) => range(2).map((s) => [2 * y + r - 1, x + s]))
     .filter(([p, q]) => inside(p, q))
     .map(([p, q]) => imageAt(i, c, p, q));
+
+const where = (i: number, c: number, y: number, x: number): number => {
+  const window = range(3)
+    .flatMap((r) => range(2).map((s) => [2 * y + r - 1, x + s]))
+    .filter(([p, q]) => inside(p, q));
+  const values = window.map(([p, q]) => imageAt(i, c, p, q));
+  const [p, q] = window[values.indexOf(Math.max(...values))];
+  return ((i * 2 + c) * 6 + p) * 5 + q;
+};
 
 const pools: OpCase[] = (['f64', 'f32'] as const).flatMap((dtype): OpCase[] => {
   const inputs = { x: dtype === 'f64' ? image : f32(image.shape, Array.from(image.data, Number)) };
@@ -168,6 +363,15 @@ const pools: OpCase[] = (['f64', 'f32'] as const).flatMap((dtype): OpCase[] => {
       type,
       values: table(size, (...at) => Math.max(...windowAt(at[0], at[1], at[2], at[3]))),
       tolerance,
+    },
+    {
+      row: 'maxPoolIndices',
+      what: `${dtype}, 2-D with padding`,
+      inputs,
+      shapes,
+      build: ({ x }) => x.maxPoolIndices([3, 2], options),
+      type: type.replace(dtype, 'i64'),
+      values: table(size, (...at) => where(at[0], at[1], at[2], at[3])),
     },
     {
       row: 'averagePool',
@@ -204,7 +408,7 @@ pools.push({
   values: [4, -2],
 });
 
-export const convCases: readonly OpCase[] = [...convolutions, ...pools];
+export const convCases: readonly OpCase[] = [...convolutions, ...transposed, ...pools];
 
 const leaf = (): Tensor => input('x', 'f32', ['n', 4, 't']);
 const weight = (...shape: readonly (number | string)[]): Tensor => input('w', 'f32', shape);
@@ -263,6 +467,30 @@ export const convRefusals: readonly OpRefusal[] = [
     what: 'half a group',
     build: () => leaf().conv(weight(6, 4, 3), undefined, { groups: 0.5 }),
     message: /not a number of groups/,
+  },
+  {
+    row: 'convTranspose',
+    what: 'another number of channels than the weight has outputs',
+    build: () => leaf().convTranspose(weight(6, 4, 3)),
+    message: /convTranspose: f32\[n, 4, t\] x f32\[6, 4, 3\].*does not fit/,
+  },
+  {
+    row: 'convTranspose',
+    what: 'sizes that give another number of windows',
+    build: () => leaf().convTranspose(weight(4, 4, 3), { sizes: [9] }),
+    message: /not as many as the tensor has places/,
+  },
+  {
+    row: 'convKernel',
+    what: 'a gradient of another length',
+    build: () => leaf().convKernel(leaf(), [3]),
+    message: /convKernel:.*does not fit windows/,
+  },
+  {
+    row: 'convKernel',
+    what: 'groups that do not divide the channels',
+    build: () => leaf().convKernel(input('g', 'f32', ['n', 6, 't']), [1], { groups: 3 }),
+    message: /a multiple of 3/,
   },
   {
     row: 'maxPool',
