@@ -9,6 +9,7 @@ import { registerExport } from './commands/export.js';
 import { registerGenerate } from './commands/generate.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerOptimize } from './commands/optimize.js';
+import { registerReproduce } from './commands/reproduce.js';
 import { registerStart } from './commands/start.js';
 import { exitCodeOf, showError } from './failure.js';
 
@@ -52,6 +53,7 @@ function commandLine(cli: Cli): Command {
     registerGenerate,
     registerInspect,
     registerExport,
+    registerReproduce,
   ]) {
     register(program, cli);
   }

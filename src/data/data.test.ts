@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AnyformerError } from '../tensor/error.js';
+import { permutation, sampleIndices, uniformAt } from '../tensor/random.js';
 import { readLabelled } from './labelled.js';
 import { readLines, readTexts } from './lines.js';
-import { permutation, sampleIndices, uniformAt } from '../tensor/random.js';
 import { type Labelled, sampleLabelled, sampleTexts, splitLabelled } from './split.js';
 
 let folder = '';

@@ -11,6 +11,11 @@ export type MixContext = {
    * and for nobody to read.
    */
   mask?: Tensor | undefined;
+  /**
+   * Added to the scaled scores before the mask: f32, broadcasts to [batch, heads, queries, keys] with
+   * the keys in the mask's order. Only for mixers that say they take it.
+   */
+  bias?: Tensor | undefined;
   /** Position of each token: i64[batch, seq]. */
   positions?: Tensor | undefined;
   /** What earlier tokens left, for decoding. */
@@ -36,6 +41,8 @@ export type TokenMixer<O> = {
   readonly options: ZodType<O>;
   /** Whether it can be causal: `both` means the mask decides. */
   readonly causal: 'both' | 'always' | 'never';
+  /** Whether it adds `bias` to its scores; others have no scores, and must not be given one. */
+  readonly biased?: boolean;
   /** [batch, seq, width] -> [batch, seq, outWidth]. */
   mix(s: Scope, x: Tensor, options: O, context: MixContext): Tensor;
   /** What decoding keeps; absent where a step needs the whole sequence. */

@@ -1,9 +1,12 @@
 // Every token mixer, by name.
 import { AnyformerError, nearest } from '../tensor/index.js';
 import { attention } from './attention.js';
+import { identity } from './identity.js';
 import type { TokenMixer } from './mixer.js';
+import { pooling } from './pooling.js';
+import { random } from './random.js';
 
-const all = [attention] as unknown as TokenMixer<Readonly<Record<string, unknown>>>[];
+const all = [attention, pooling, identity, random] as unknown as TokenMixer<Readonly<Record<string, unknown>>>[];
 
 export const mixers: ReadonlyMap<string, TokenMixer<Readonly<Record<string, unknown>>>> = new Map(
   all.map((mixer) => [mixer.name, mixer]),

@@ -28,6 +28,7 @@ function initialValue({ name, dtype, shape, init }: ParameterDeclaration, seed: 
   const count = sizeOf(shape);
   const value = (i: number): number => {
     if (init.kind === 'normal') return init.std * normalAt(stream, i);
+    if (init.kind === 'constant') return init.value;
     return init.kind === 'ones' ? 1 : 0;
   };
   return fromNumbers(

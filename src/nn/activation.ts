@@ -1,5 +1,8 @@
-// Activations by the names that Hugging Face's `hidden_act` uses.
+// Activations by the names that Hugging Face's `hidden_act` uses, and those with trained coefficients,
+// which stand at a scope of their own.
 import { AnyformerError, nearest, type Tensor } from '../tensor/index.js';
+import { polyNorm, polyRelu } from './polynomial.js';
+import type { Scope } from './scope.js';
 
 export const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   relu: (x) => x.relu(),
@@ -18,12 +21,28 @@ export const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
   identity: (x) => x,
 };
 
-export function activation(name: string): (x: Tensor) => Tensor {
+/** Activations with parameters. */
+export const trainedActivations: Readonly<Record<string, (s: Scope, x: Tensor) => Tensor>> = {
+  polyrelu: polyRelu,
+  polynorm: polyNorm,
+};
+
+/** The activation of a name; one with parameters keeps them at the scope. */
+export function activation(name: string, s?: Scope): (x: Tensor) => Tensor {
   if (Object.hasOwn(activations, name)) return activations[name];
+  if (Object.hasOwn(trainedActivations, name)) {
+    if (s) return (x) => trainedActivations[name](s, x);
+    throw new AnyformerError('nn/activation', {
+      what: `the activation '${name}' has parameters, and here is no place for them`,
+      expected: Object.keys(activations).join(', '),
+      found: name,
+    });
+  }
+  const known = [...Object.keys(activations), ...Object.keys(trainedActivations)];
   throw new AnyformerError('nn/activation', {
     what: `there is no activation '${name}'`,
-    expected: Object.keys(activations).join(', '),
+    expected: known.join(', '),
     found: name,
-    hint: `did you mean ${nearest(name, Object.keys(activations), 1)[0]}?`,
+    hint: `did you mean ${nearest(name, known, 1)[0]}?`,
   });
 }

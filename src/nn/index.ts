@@ -1,6 +1,7 @@
 // The neural-network layer's public names.
-export { activation, activations } from './activation.js';
+export { activation, activations, trainedActivations } from './activation.js';
 export { type BlockParts, block } from './block.js';
+export { type DropoutState, dropout } from './dropout.js';
 export type {
   Encoding,
   MatrixSize,
@@ -9,7 +10,11 @@ export type {
   WeightFormat,
 } from './formats/format.js';
 export { formats, matrixLookup, matrixProduct, resolveFormat } from './formats/registry.js';
+export { sampleNorm } from './group-norm.js';
 export { embedding, fixedWidth, linear } from './linear.js';
 export { layerNorm, type Norm, rmsNorm } from './norm.js';
 export { type Rotary, rotaryTables, rotate, sinusoid } from './position.js';
+export { learnedPositions, sinusoidFrequencies, sinusoidPositions } from './position-table.js';
+export { polyNorm, polyNormOf, polyRelu, polyReluOf } from './polynomial.js';
+export { alibiBias, alibiSlopes, type Buckets, t5Bias, t5Bucket } from './relative-bias.js';
 export * from './scope.js';

@@ -17,7 +17,11 @@ import type { MatrixSpec } from './formats/format.js';
 export type TensorInfo = { readonly dtype: DType; readonly shape: readonly number[] };
 
 /** How a parameter begins where no checkpoint gives it. */
-export type Init = { kind: 'normal'; std: number } | { kind: 'zeros' } | { kind: 'ones' };
+export type Init =
+  | { kind: 'normal'; std: number }
+  | { kind: 'constant'; value: number }
+  | { kind: 'zeros' }
+  | { kind: 'ones' };
 
 /** Computes what a program reads from what the checkpoint stores, once, at load. */
 export type Derivation = {

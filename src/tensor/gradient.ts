@@ -26,7 +26,20 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed?: Tensor): Tenso
       hint: 'take the mean or the sum of the losses first',
     });
   }
-  const nodes = schedule([loss]);
+  const gradients = pullback([loss], [seed ?? scalar(loss.dtype, 1)], wrt);
+  return wrt.map((x, i) => gradients[i] ?? scalar(x.dtype, 0).broadcastTo(...x.shape));
+}
+
+/**
+ * dL/dx for each x of `wrt`, from dL/dy of several tensors y (`seeds`); undefined where none flows.
+ * For rules over bodies of graphs; everybody else has one loss and takes `grad`.
+ */
+export function pullback(
+  results: readonly Tensor[],
+  seeds: readonly Tensor[],
+  wrt: readonly Tensor[],
+): (Tensor | undefined)[] {
+  const nodes = schedule(results);
   const wanted = new Set(wrt.map(identity));
   const onTheWay = dependents(nodes, wanted);
   const gradients = new Map<Tensor, Tensor>();
@@ -35,7 +48,9 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed?: Tensor): Tenso
     const before = gradients.get(tensor);
     gradients.set(tensor, before ? before.add(g) : g);
   };
-  add(loss, seed ?? scalar(loss.dtype, 1));
+  results.forEach((tensor, i) => {
+    add(tensor, seeds[i]);
+  });
   for (const node of nodes.reverse()) {
     if (!onTheWay.has(node)) continue;
     const given = node.tensors.map((tensor) => gradients.get(tensor));
@@ -53,7 +68,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed?: Tensor): Tenso
       });
     });
   }
-  return wrt.map((x) => sums.get(identity(x)) ?? scalar(x.dtype, 0).broadcastTo(...x.shape));
+  return wrt.map((x) => sums.get(identity(x)));
 }
 
 /** Leaves of one name are one variable, wherever they stand. */

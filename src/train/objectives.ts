@@ -4,11 +4,17 @@ import type { Scope } from '../nn/index.js';
 import { input, type Tensor } from '../tensor/index.js';
 import { type CrossEntropyOptions, crossEntropy, weightedMean } from './losses.js';
 
-/** Builds the loss (a scalar) and metrics of a model over a scope. */
-export type Objective = (
-  s: Scope,
-  model: Model,
-) => { loss: Tensor; metrics?: Readonly<Record<string, Tensor>> };
+export type Learned = {
+  /** A scalar: a mean over what `weight` counts. */
+  loss: Tensor;
+  /** f32 scalar: the places or rows that loss and metrics are means over; each batch 1 unless told. */
+  weight?: Tensor;
+  /** Scalars, means as the loss is. */
+  metrics?: Readonly<Record<string, Tensor>>;
+};
+
+/** Builds the loss and metrics of a model over a scope. */
+export type Objective = (s: Scope, model: Model) => Learned;
 
 /**
  * Next-token prediction: input_ids and attention_mask i64[batch, seq]; places whose next token is
@@ -28,6 +34,7 @@ export const causalLm =
     const right = logits.argMax(-1).equal(targets).cast('f32');
     return {
       loss: weightedMean(crossEntropy(logits, targets, options), weights),
+      weight: weights.sum(),
       metrics: { accuracy: weightedMean(right, weights) },
     };
   };
