@@ -5,8 +5,8 @@
 //   npm run bench:encode
 import { readFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
-import { loadUseLitePackage } from '../dist/models/import/use-lite.js';
 import { openEncoder, tokenize } from '../dist/models/encoder.js';
+import { loadUseLitePackage } from '../dist/models/import/use-lite.js';
 import { encoderProgram } from '../dist/models/model.js';
 import { cpuDevice } from '../dist/runtime/node-cpu.js';
 import { machineGflops } from '../dist/runtime/sgemm.js';
@@ -85,8 +85,14 @@ const peerRate = some.length / theirs;
 console.log(`anyformer              ${rate.toFixed(1)} sentences/s`);
 console.log(`@energetic-ai 0.2.0    ${peerRate.toFixed(1)} sentences/s`);
 console.log(`ratio                  ${(rate / peerRate).toFixed(1)}x   (wanted: >= 5x)`);
-console.log(`arithmetic             ${gflops.toFixed(0)} GFLOP/s, ${((100 * gflops) / peak).toFixed(0)} % of the machine's own ${peak.toFixed(0)} GFLOP/s (tokenising not counted)`);
-console.log(`tokenising             ${((1 - median(compute) / median(ours)) * 100).toFixed(0)} % of the time`);
-console.log(`padded against alone   max |difference| ${worst.toExponential(1)}   (wanted: <= 1e-5)`);
+console.log(
+  `arithmetic             ${gflops.toFixed(0)} GFLOP/s, ${((100 * gflops) / peak).toFixed(0)} % of the machine's own ${peak.toFixed(0)} GFLOP/s (tokenising not counted)`,
+);
+console.log(
+  `tokenising             ${((1 - median(compute) / median(ours)) * 100).toFixed(0)} % of the time`,
+);
+console.log(
+  `padded against alone   max |difference| ${worst.toExponential(1)}   (wanted: <= 1e-5)`,
+);
 console.log(`against the package    max |difference| ${agrees.toExponential(1)}`);
 process.exit(rate / peerRate >= 5 && worst <= 1e-5 ? 0 : 1);

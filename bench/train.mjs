@@ -49,7 +49,11 @@ for (let i = 0; i < tokens.length; i++) {
   tokens[i] = BigInt(token);
 }
 const batchAt = (step) => ({
-  input_ids: { dtype: 'i64', shape: [batch, seq], data: tokens.slice(step * batch * seq, (step + 1) * batch * seq) },
+  input_ids: {
+    dtype: 'i64',
+    shape: [batch, seq],
+    data: tokens.slice(step * batch * seq, (step + 1) * batch * seq),
+  },
   attention_mask: fromNumbers('i64', [batch, seq], new Array(batch * seq).fill(1)),
 });
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
@@ -57,7 +61,13 @@ const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1]
 const device = await cpuDevice();
 const loadBefore = loadavg()[0];
 const compileBegin = performance.now();
-const options = { optimizer: adamw(), rate: setting.rate, schedule: constantRate(), decay: setting.decay, clip: setting.clip };
+const options = {
+  optimizer: adamw(),
+  rate: setting.rate,
+  schedule: constantRate(),
+  decay: setting.decay,
+  clip: setting.clip,
+};
 const training = await openTraining(model, causalLm(), options, device);
 const compiled = (performance.now() - compileBegin) / 1000;
 const ours = { losses: [], seconds: [] };
@@ -86,13 +96,23 @@ const results = [];
 try {
   await writeFile(join(folder, 'setting.json'), JSON.stringify(setting));
   const types = [...weights].map(([name, array]) => [name, array]);
-  await writeSafetensors(join(folder, 'weights.safetensors'), { types, read: (name) => weights.get(name) });
+  await writeSafetensors(join(folder, 'weights.safetensors'), {
+    types,
+    read: (name) => weights.get(name),
+  });
   const all = { dtype: 'i64', shape: [steps, batch, seq], data: tokens };
-  await writeSafetensors(join(folder, 'tokens.safetensors'), { types: [['tokens', all]], read: () => all });
+  await writeSafetensors(join(folder, 'tokens.safetensors'), {
+    types: [['tokens', all]],
+    read: () => all,
+  });
   const script = new URL('./train_torch.py', import.meta.url).pathname;
   const { OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, ...env } = process.env;
   for (const threads of [1, 2]) {
-    const run = spawnSync('/usr/bin/python3', [script, folder, String(threads)], { env, encoding: 'utf8', maxBuffer: 1e8 });
+    const run = spawnSync('/usr/bin/python3', [script, folder, String(threads)], {
+      env,
+      encoding: 'utf8',
+      maxBuffer: 1e8,
+    });
     if (run.status !== 0) {
       console.error(`PyTorch did not run (${run.stderr.trim().split('\n').at(-1)})`);
       console.error('install it with: apt install python3-torch libopenblas0-pthread');
@@ -107,15 +127,31 @@ try {
 const mine = median(ours.seconds.slice(1));
 // Every parameter: a multiply and an add forwards, twice that backwards, for each token.
 const useful = 6 * parameters * batch * seq;
-console.log(`${(parameters / 1e6).toFixed(2)} M parameters, batch ${batch}, sequence ${seq}, ${device.threads} threads, load ${loadBefore.toFixed(2)}`);
-console.log(`anyformer   ${(mine * 1000).toFixed(0)} ms a step; compiled in ${compiled.toFixed(2)} s; peak ${(peak / 1e6).toFixed(0)} MB, of which activations ${(peakActivationBytes / 1e6).toFixed(0)} MB by the cost model`);
-console.log(`arithmetic  ${(useful / mine / 1e9).toFixed(0)} GFLOP/s useful (6 N a token), ${((100 * useful) / mine / 1e9 / rate).toFixed(0)} % of the machine's own ${rate.toFixed(0)}; ${(flops / mine / 1e9).toFixed(0)} with attention and element-wise work`);
+console.log(
+  `${(parameters / 1e6).toFixed(2)} M parameters, batch ${batch}, sequence ${seq}, ${device.threads} threads, load ${loadBefore.toFixed(2)}`,
+);
+console.log(
+  `anyformer   ${(mine * 1000).toFixed(0)} ms a step; compiled in ${compiled.toFixed(2)} s; peak ${(peak / 1e6).toFixed(0)} MB, of which activations ${(peakActivationBytes / 1e6).toFixed(0)} MB by the cost model`,
+);
+console.log(
+  `arithmetic  ${(useful / mine / 1e9).toFixed(0)} GFLOP/s useful (6 N a token), ${((100 * useful) / mine / 1e9 / rate).toFixed(0)} % of the machine's own ${rate.toFixed(0)}; ${(flops / mine / 1e9).toFixed(0)} with attention and element-wise work`,
+);
 for (const { threads, seconds, peak: theirs } of results) {
-  console.log(`PyTorch     ${(median(seconds.slice(1)) * 1000).toFixed(0)} ms a step on ${threads} threads; peak ${(theirs / 1e6).toFixed(0)} MB`);
+  console.log(
+    `PyTorch     ${(median(seconds.slice(1)) * 1000).toFixed(0)} ms a step on ${threads} threads; peak ${(theirs / 1e6).toFixed(0)} MB`,
+  );
 }
 if (results.length > 0) {
-  const best = results.reduce((a, b) => (median(a.seconds.slice(1)) < median(b.seconds.slice(1)) ? a : b));
-  const worst = Math.max(...best.losses.slice(0, 20).map((loss, i) => Math.abs(loss - ours.losses[i])));
-  console.log(`ratio       ${(median(best.seconds.slice(1)) / mine).toFixed(2)}x   (wanted: >= 1.5x, aim 2x)`);
-  console.log(`losses      ${ours.losses[0].toFixed(4)} -> ${ours.losses.at(-1).toFixed(4)}; first 20 differ by at most ${worst.toExponential(1)}   (wanted: <= 1e-3)`);
+  const best = results.reduce((a, b) =>
+    median(a.seconds.slice(1)) < median(b.seconds.slice(1)) ? a : b,
+  );
+  const worst = Math.max(
+    ...best.losses.slice(0, 20).map((loss, i) => Math.abs(loss - ours.losses[i])),
+  );
+  console.log(
+    `ratio       ${(median(best.seconds.slice(1)) / mine).toFixed(2)}x   (wanted: >= 1.5x, aim 2x)`,
+  );
+  console.log(
+    `losses      ${ours.losses[0].toFixed(4)} -> ${ours.losses.at(-1).toFixed(4)}; first 20 differ by at most ${worst.toExponential(1)}   (wanted: <= 1e-3)`,
+  );
 }

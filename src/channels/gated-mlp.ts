@@ -14,7 +14,10 @@ export const gatedMlp =
   ({ hidden, activation: act, bias = false, names }: GatedMlpOptions) =>
   (s: Scope, x: Tensor): Tensor =>
     s.module('gatedMlp', () => {
-      const gate = activation(act, s.at('activation'))(linear(s.at(names.gate), x, hidden, { bias }));
+      const gate = activation(
+        act,
+        s.at('activation'),
+      )(linear(s.at(names.gate), x, hidden, { bias }));
       const inner = gate.mul(linear(s.at(names.up), x, hidden, { bias }));
       return linear(s.at(names.down), s.tag('hidden', inner), fixedWidth(x), { bias });
     });

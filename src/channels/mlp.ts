@@ -14,6 +14,9 @@ export const mlp =
   ({ hidden, activation: act, bias = true, names }: MlpOptions) =>
   (s: Scope, x: Tensor): Tensor =>
     s.module('mlp', () => {
-      const inner = activation(act, s.at('activation'))(linear(s.at(names.up), x, hidden, { bias }));
+      const inner = activation(
+        act,
+        s.at('activation'),
+      )(linear(s.at(names.up), x, hidden, { bias }));
       return linear(s.at(names.down), s.tag('hidden', inner), fixedWidth(x), { bias });
     });

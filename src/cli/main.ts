@@ -79,8 +79,6 @@ function listen(): void {
 /** Runs the command line; `argv` begins after the program's name. Returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const { stdin, stdout, stderr } = process;
-  // ONNX Runtime 1.30 reports home and leaves files in the temporary folder unless told not to.
-  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const stop = new AbortController();
   let stopped: number | undefined;
   listen();

@@ -1,5 +1,4 @@
 // A process of its own: loads a model, runs it, tells the most memory it ever held, and ends.
-import { readFileSync } from 'node:fs';
 import { peakResidentBytes } from '#platform';
 import { loadModelFolder } from '../models/folder.js';
 import { openWorkload } from '../optimize/workload.js';
@@ -18,21 +17,10 @@ process.once('message', async (task: MemoryTask) => {
 });
 
 async function peakOf({ folder, texts, threads }: MemoryTask): Promise<MemoryAnswer> {
-  const model = await loadModelFolder(folder);
+  await using model = await loadModelFolder(folder);
   await using device = await cpuDevice(threads === undefined ? {} : { threads });
   await using workload = await openWorkload(model, texts, device);
   await workload.one();
   await workload.batch();
-  return { bytes: ownPeakBytes() };
-}
-
-/**
- * The kernel counts the memory that a parent had when it forked into its child's `maxRSS`. Linux
- * keeps a mark of this program's own beside it.
- */
-function ownPeakBytes(): number {
-  if (process.platform !== 'linux') return peakResidentBytes();
-  const [, kilobytes] =
-    /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
-  return kilobytes === undefined ? peakResidentBytes() : 1024 * Number(kilobytes);
+  return { bytes: peakResidentBytes() };
 }

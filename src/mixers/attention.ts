@@ -129,7 +129,10 @@ function attend(
   const { key, value } = state.past;
   const past = grouped.matmul(key).mul(scale);
   const now = grouped.matmul(k.swap(-1, -2)).mul(scale);
-  const scores = s.tag('scores', maskScores(biased(concat([ungroup(past), ungroup(now)], -1)), mask));
+  const scores = s.tag(
+    'scores',
+    maskScores(biased(concat([ungroup(past), ungroup(now)], -1)), mask),
+  );
   return weighted(s, scores, [value, v], groups);
 }
 

@@ -61,7 +61,10 @@ function maskedMean(x: Tensor, { window, columns }: Options, mask: Tensor): Tens
   let count: Tensor | undefined;
   for (const { row, column } of moves) {
     const offset = row * (columns ?? 0) + column;
-    const at = place.add(far + offset).unsqueeze(0, 2).broadcastTo(batch, seq, 1);
+    const at = place
+      .add(far + offset)
+      .unsqueeze(0, 2)
+      .broadcastTo(batch, seq, 1);
     const seen = sees.gatherElements(at, 2); // [batch, seq, 1]
     const weight = columns === undefined ? seen : seen.mul(inside(place, column, columns));
     const moved = padded.slice(1, far + offset, addDims(seq, far + offset));

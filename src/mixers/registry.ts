@@ -6,7 +6,9 @@ import type { TokenMixer } from './mixer.js';
 import { pooling } from './pooling.js';
 import { random } from './random.js';
 
-const all = [attention, pooling, identity, random] as unknown as TokenMixer<Readonly<Record<string, unknown>>>[];
+const all = [attention, pooling, identity, random] as unknown as TokenMixer<
+  Readonly<Record<string, unknown>>
+>[];
 
 export const mixers: ReadonlyMap<string, TokenMixer<Readonly<Record<string, unknown>>>> = new Map(
   all.map((mixer) => [mixer.name, mixer]),

@@ -47,7 +47,17 @@ export type DecoderFamily<C> = Common<C> & {
   states(config: C): readonly Readonly<Record<string, StateSpec>>[];
 };
 
-export type Family<C = unknown> = EncoderFamily<C> | DecoderFamily<C>;
+/** A picture in, one score a class out; it has no vocabulary, and its context is of places. */
+export type VisionFamily<C> = Common<C> & {
+  readonly kind: 'vision';
+  /** The picture's size: channels, height, width. */
+  readonly picture: (config: C) => readonly [channels: number, height: number, width: number];
+  /** pixels: f32[batch, channels, height, width] -> f32[batch, classes]. */
+  scores(s: Scope, config: C, pixels: Tensor): Tensor;
+};
+
+export type Family<C = unknown> = EncoderFamily<C> | DecoderFamily<C> | VisionFamily<C>;
 
 export const encoderFamily = <C>(family: EncoderFamily<C>): EncoderFamily<C> => family;
+export const visionFamily = <C>(family: VisionFamily<C>): VisionFamily<C> => family;
 export const decoderFamily = <C>(family: DecoderFamily<C>): DecoderFamily<C> => family;

@@ -16,6 +16,8 @@ export {
   type EncoderFamily,
   encoderFamily,
   type Family,
+  type VisionFamily,
+  visionFamily,
 } from './family.js';
 export { loadModelFolder, modelFiles, type SaveOptions, saveModel } from './folder.js';
 export { importTinyStories } from './import/tinystories.js';
@@ -38,11 +40,13 @@ export {
   fullDecoderProgram,
   isDecoder,
   isEncoder,
+  isVision,
   type Model,
   type ModelParts,
   parameterValues,
   type Quantization,
   storedBytes,
+  visionProgram,
 } from './model.js';
 export type { QualityRecord } from './quality.js';
 export { NAMED_MODELS, resolveModel } from './resolve.js';

@@ -3,7 +3,14 @@
 import { type ParameterDeclaration, Scope } from '../nn/index.js';
 import { fromNumbers, hashText, input, type NDArray, normalAt, sizeOf } from '../tensor/index.js';
 import { memoryStore } from './checkpoint.js';
-import { createModel, isDecoder, isEncoder, type Model, type ModelParts } from './model.js';
+import {
+  createModel,
+  isDecoder,
+  isEncoder,
+  isVision,
+  type Model,
+  type ModelParts,
+} from './model.js';
 
 /** Builds the model of a config and fills its weights. */
 export function initialModel(
@@ -17,6 +24,9 @@ export function initialModel(
   else if (isDecoder(empty)) {
     const mask = input('mask', 'bool', ['batch', 1, 'seq', 'seq']);
     empty.family.logits(scope, empty.config, { ids, positions: ids, mask });
+  } else if (isVision(empty)) {
+    const pixels = input('pixels', 'f32', ['batch', ...empty.family.picture(empty.config)]);
+    empty.family.scores(scope, empty.config, pixels);
   }
   const { stored } = scope.declarations;
   const weights = [...stored.values()].map((one) => [one.name, initialValue(one, seed)] as const);

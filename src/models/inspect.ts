@@ -12,14 +12,8 @@ import {
   Scope,
 } from '../nn/index.js';
 import { AnyformerError, cost, dtypes, input, simplify, sizeOf } from '../tensor/index.js';
-import {
-  type Built,
-  encoderProgram,
-  fullDecoderProgram,
-  isDecoder,
-  isEncoder,
-  type Model,
-} from './model.js';
+import type { Family } from './family.js';
+import { type Built, isDecoder, isEncoder, type Model, wholeProgram } from './model.js';
 import type { QualityRecord } from './quality.js';
 
 export type ModuleFacts = {
@@ -43,7 +37,7 @@ export type FormatFacts = {
 export type Inspection = Omit<ModuleFacts, 'path'> & {
   readonly name: string;
   readonly family: string;
-  readonly kind: 'encoder' | 'decoder';
+  readonly kind: Family['kind'];
   readonly vocabulary: number;
   /** Longest sequence in tokens. */
   readonly context: number;
@@ -79,7 +73,7 @@ export function inspectModel(model: Model, options: InspectOptions = {}): Inspec
   const { batch = 1, seq = Math.min(128, context) } = options;
   checkSize('batch', batch, Number.MAX_SAFE_INTEGER);
   checkSize('seq', seq, context);
-  const built = isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
+  const built = wholeProgram(model);
   const pass = cost(simplify(built.graph), { batch, seq });
   const modules = modulesOf(model, built, pass.byPath);
   return {

@@ -14,7 +14,13 @@ import {
 import type { WeightStore } from './checkpoint.js';
 import { checkConfig } from './config-file.js';
 import { familyOf } from './families/registry.js';
-import type { DecoderFamily, DecoderInputs, EncoderFamily, Family } from './family.js';
+import type {
+  DecoderFamily,
+  DecoderInputs,
+  EncoderFamily,
+  Family,
+  VisionFamily,
+} from './family.js';
 import type { QualityRecord } from './quality.js';
 import type { TextTokenizer } from './tokenizer.js';
 
@@ -109,6 +115,17 @@ export const isDecoder = (
   model: Model,
 ): model is Model & { family: DecoderFamily<Model['config']> } => model.family.kind === 'decoder';
 
+export const isVision = (
+  model: Model,
+): model is Model & { family: VisionFamily<Model['config']> } => model.family.kind === 'vision';
+
+/** pixels: f32[batch, channels, height, width] -> scores: f32[batch, classes]. */
+export function visionProgram(model: Model): Built {
+  if (!isVision(model)) throw wrongKind(model, 'vision model');
+  const pixels = input('pixels', 'f32', ['batch', ...model.family.picture(model.config)]);
+  return buildProgram(model, (s) => ({ scores: model.family.scores(s, model.config, pixels) }));
+}
+
 /**
  * input_ids: i64[batch, seq], attention_mask: i64[batch, seq] (absent when not `padded`) ->
  * sentence_embedding: f32[batch, width].
@@ -124,9 +141,9 @@ export function encoderProgram(model: Model, { padded = true } = {}): Built {
 
 export function wrongKind(model: Model, wanted: string): AnyformerError {
   return new AnyformerError('models/kind', {
-    what: `'${model.name}' is not a ${wanted}`,
-    expected: `a ${wanted}`,
-    found: `a ${model.family.kind}`,
+    what: `'${model.name}' is of the wrong kind`,
+    expected: wanted,
+    found: model.family.kind,
   });
 }
 
@@ -152,16 +169,17 @@ export async function parameterValues(
 export function declare(model: Model): Declarations {
   const known = declared.get(model);
   if (known) return known;
-  const { declarations } = isEncoder(model) ? encoderProgram(model) : decoderDeclarations(model);
+  const { declarations } = wholeProgram(model);
   declared.set(model, declarations);
   return declarations;
 }
 
 const declared = new WeakMap<Model, Declarations>();
 
-function decoderDeclarations(model: Model): Built {
-  if (!isDecoder(model)) throw wrongKind(model, 'decoder');
-  return fullDecoderProgram(model);
+/** The program that a model is: a sentence's vector, every token's scores, or a picture's. */
+export function wholeProgram(model: Model): Built {
+  if (isVision(model)) return visionProgram(model);
+  return isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
 }
 
 /**

@@ -1,8 +1,9 @@
 // Group norm with one group (Wu and He 2018), the norm of MetaFormer: mean and variance over all
 // positions and features of a sample, gain and bias for each feature. Not a layer norm, whose
 // statistics are of one position.
-import type { Norm } from './norm.js';
+
 import { fixedWidth } from './linear.js';
+import type { Norm } from './norm.js';
 
 /** x [batch, positions, width]. */
 export const sampleNorm =

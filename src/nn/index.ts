@@ -13,8 +13,8 @@ export { formats, matrixLookup, matrixProduct, resolveFormat } from './formats/r
 export { sampleNorm } from './group-norm.js';
 export { embedding, fixedWidth, linear } from './linear.js';
 export { layerNorm, type Norm, rmsNorm } from './norm.js';
+export { polyNorm, polyNormOf, polyRelu, polyReluOf } from './polynomial.js';
 export { type Rotary, rotaryTables, rotate, sinusoid } from './position.js';
 export { learnedPositions, sinusoidFrequencies, sinusoidPositions } from './position-table.js';
-export { polyNorm, polyNormOf, polyRelu, polyReluOf } from './polynomial.js';
 export { alibiBias, alibiSlopes, type Buckets, t5Bias, t5Bucket } from './relative-bias.js';
 export * from './scope.js';

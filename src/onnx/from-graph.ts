@@ -8,17 +8,28 @@ import {
   foldDim,
   fromNumbers,
   type Graph,
+  graph,
   int,
   type NDArray,
   type Node,
   type OnnxAttribute,
   plainName,
   type Shape,
+  simplify,
   type Tensor,
   type ValueName,
 } from '../tensor/index.js';
 import { elementTypeNumber } from './element-type.js';
-import type { Initializer, OnnxDim, OnnxModel, OnnxNode, ValueInfo } from './model.js';
+import {
+  allGraphs,
+  type Initializer,
+  type OnnxDim,
+  type OnnxGraph,
+  type OnnxModel,
+  type OnnxNode,
+  subgraphs,
+  type ValueInfo,
+} from './model.js';
 
 /** Operator sets that the lowerings are written for. */
 export const OPSETS: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
@@ -35,11 +46,10 @@ export type ToOnnxOptions = {
 };
 
 /** The ONNX model of a graph (see `simplify`, which callers run first). */
-export function toOnnx(graph: Graph, options: ToOnnxOptions = {}): OnnxModel {
+export function toOnnx(whole: Graph, options: ToOnnxOptions = {}): OnnxModel {
   const frozen = options.frozen ?? new Map();
-  const writer = new GraphWriter(graph, frozen);
-  const { nodes, outputs, inputs, initializers } = writer.write();
-  const used = new Set(nodes.map(({ domain }) => domain));
+  const written = new GraphWriter(whole, frozen).write(options.name ?? 'anyformer');
+  const used = new Set([...allGraphs(written)].flatMap(({ nodes }) => nodes.map((n) => n.domain)));
   return {
     irVersion: IR_VERSION,
     opsets: Object.fromEntries(
@@ -47,7 +57,7 @@ export function toOnnx(graph: Graph, options: ToOnnxOptions = {}): OnnxModel {
     ),
     producer: { name: 'anyformer', version: '' },
     metadata: { ...options.metadata },
-    graph: { name: options.name ?? 'anyformer', nodes, inputs, outputs, initializers },
+    graph: written,
   };
 }
 
@@ -72,12 +82,15 @@ class GraphWriter {
   readonly #sizes = new Map<string, ValueName>();
   /** Every tensor that a node or a result reads. */
   readonly #read: ReadonlySet<Tensor>;
+  /** The writer of the graph around, where this one is a node's body. */
+  readonly #around: GraphWriter | undefined;
   #current: Node | undefined;
   #counter = 0;
 
-  constructor(graph: Graph, frozen: ReadonlyMap<string, Initializer>) {
+  constructor(graph: Graph, frozen: ReadonlyMap<string, Initializer>, around?: GraphWriter) {
     this.#graph = graph;
     this.#frozen = frozen;
+    this.#around = around;
     this.#read = new Set([
       ...graph.nodes.flatMap((node) => node.inputs),
       ...graph.outputs.values(),
@@ -85,7 +98,7 @@ class GraphWriter {
     ]);
   }
 
-  write() {
+  write(name: string): OnnxGraph {
     const inputs: ValueInfo[] = [];
     const addInput = (name: ValueName, tensor: Tensor) => {
       inputs.push(valueInfo(name, tensor));
@@ -125,12 +138,42 @@ class GraphWriter {
     };
     for (const [name, tensor] of this.#graph.outputs) addOutput(name, tensor);
     for (const [name, tensor] of this.#graph.updates) addOutput(nextOutput(name), tensor);
-    return {
-      nodes: this.#withoutIdentities(outputs),
-      inputs,
-      outputs,
-      initializers: this.#initializers,
-    };
+    const nodes = this.#withoutIdentities(outputs);
+    return { name, nodes, inputs, outputs, initializers: this.#initializers };
+  }
+
+  /** This graph as a node's body: `leaves` are its inputs, the others values of the graph around. */
+  writeBody(
+    leaves: readonly Tensor[],
+    results: readonly Tensor[],
+    outer: ReadonlyMap<Tensor, ValueName>,
+  ): OnnxGraph {
+    const inputs = leaves.map((leaf) => {
+      const name = this.#fresh('%b');
+      this.#values.set(leaf, name);
+      return valueInfo(name, leaf);
+    });
+    for (const [leaf, value] of outer) this.#values.set(leaf, value);
+    const emitter = this.#emitter();
+    for (const node of this.#graph.nodes) {
+      if (!this.#values.has(node.tensors[0])) this.#lower(node, emitter);
+    }
+    const outputs = results.map((tensor) => {
+      const name = this.#fresh('%r');
+      this.#push('Identity', [this.#valueOf(tensor)], [name], {}, '');
+      return valueInfo(name, tensor);
+    });
+    const nodes = this.#withoutIdentities(outputs);
+    return { name: 'body', nodes, inputs, outputs, initializers: this.#initializers };
+  }
+
+  #fresh(kind: string): ValueName {
+    return `${kind}${this.#next()}`;
+  }
+
+  /** One count for a graph and those inside: names are unique in all of them. */
+  #next(): number {
+    return this.#around ? this.#around.#next() : this.#counter++;
   }
 
   /** Leaves are values already; two leaves of one name are one value. */
@@ -178,12 +221,7 @@ class GraphWriter {
       rename.set(from, to);
       return false;
     });
-    const renamed = (name: ValueName) => rename.get(name) ?? name;
-    return kept.map((node) => ({
-      ...node,
-      inputs: node.inputs.map(renamed),
-      outputs: node.outputs.map(renamed),
-    }));
+    return kept.map((node) => renameValues(node, rename));
   }
 
   #push(
@@ -197,7 +235,7 @@ class GraphWriter {
     this.#nodes.push({
       op,
       domain,
-      name: `${path}/${op}_${this.#counter++}`,
+      name: `${path}/${op}_${this.#next()}`,
       inputs: [...inputs],
       outputs,
       attributes: { ...attributes } as OnnxNode['attributes'],
@@ -206,7 +244,7 @@ class GraphWriter {
 
   #emitter(): Emitter {
     const nodes: Emitter['nodes'] = (op, inputs, count, attributes = {}, domain = '') => {
-      const base = `%v${this.#counter}`;
+      const base = this.#fresh('%v');
       const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? base : `${base}_${i}`));
       this.#push(op, inputs, outputs, attributes, domain);
       return outputs;
@@ -225,6 +263,12 @@ class GraphWriter {
       constant: (array) => this.#constant(array),
       cast: (value, from, to) =>
         from === to ? value : node('Cast', [value], { to: int(elementTypeNumber(to)) }),
+      body: (leaves, results, outer) => {
+        const inner = simplify(graph(new Map(results.map((tensor, i) => [`${i}`, tensor]))));
+        const simplified = results.map((tensor, i) => inner.outputs.get(`${i}`) ?? tensor);
+        const writer = new GraphWriter(inner, this.#frozen, this);
+        return { kind: 'graph', value: writer.writeBody(leaves, simplified, outer) };
+      },
       sizes: (dims) => this.#sizeVector(dims, node),
       size: (d) =>
         typeof d === 'number'
@@ -233,10 +277,12 @@ class GraphWriter {
     };
   }
 
+  /** Constants stand in the outermost graph, where a program's weights are told apart from it. */
   #constant(array: NDArray, key?: string): ValueName {
+    if (this.#around) return this.#around.#constant(array, key);
     const known = key === undefined ? undefined : this.#constants.get(key);
     if (known !== undefined) return known;
-    const name = `%c${this.#counter++}`;
+    const name = this.#fresh('%c');
     this.#initializers.set(name, array);
     if (key !== undefined) this.#constants.set(key, name);
     return name;
@@ -248,12 +294,18 @@ class GraphWriter {
 
   /** A 1-D int64 value of sizes; symbolic ones are computed, and each polynomial only once. */
   #sizeVector(dims: readonly Dim[], node: Emitter['node']): ValueName {
+    if (this.#around) return this.#around.#outerSizes(dims);
     const numbers = dims.filter((d) => typeof d === 'number');
     if (numbers.length === dims.length) return this.#longs(numbers);
     const parts = dims.map((d) =>
       typeof d === 'number' ? this.#longs([d]) : this.#sizeOf(d, node),
     );
     return parts.length === 1 ? parts[0] : node('Concat', parts, { axis: int(0) });
+  }
+
+  /** Sizes do not change from step to step: they are computed around the body. */
+  #outerSizes(dims: readonly Dim[]): ValueName {
+    return this.#sizeVector(dims, this.#emitter().node);
   }
 
   /** One size as int64[1]. Divisions are of sizes, which are not negative: truncation is floor. */
@@ -288,4 +340,16 @@ class GraphWriter {
     this.#sizes.set(name, size);
     return size;
   }
+}
+
+/** The node with other names for values, in the graphs that it holds too. */
+function renameValues(node: OnnxNode, rename: ReadonlyMap<ValueName, ValueName>): OnnxNode {
+  const renamed = (name: ValueName) => rename.get(name) ?? name;
+  const attributes = { ...node.attributes };
+  for (const [name, inner] of subgraphs(node)) {
+    const nodes = inner.nodes.map((one) => renameValues(one, rename));
+    attributes[name] = { kind: 'graph', value: { ...inner, nodes } };
+  }
+  const [inputs, outputs] = [node.inputs, node.outputs].map((names) => names.map(renamed));
+  return { ...node, inputs, outputs, attributes };
 }

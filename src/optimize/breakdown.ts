@@ -2,9 +2,7 @@
 // the greatest depth that gives at most `limit` groups; if even the first part of the path gives
 // more, the smallest are added up as 'everything else'.
 
-import type { ModuleCost } from '../models/module-costs.js';
-
-export type { ModuleCost };
+export type ModuleCost = { readonly path: string; readonly bytes: number; readonly flops: number };
 
 export type Share = {
   readonly group: string;
@@ -13,6 +11,8 @@ export type Share = {
 };
 
 export const REST = 'everything else';
+/** What stands in no module: the steps between them. */
+const OUTSIDE = 'between modules';
 
 /** Groups in order of first appearance, `everything else` last. Sums equal those of the rows. */
 export function breakdown(
@@ -21,11 +21,12 @@ export function breakdown(
   limit = 8,
 ): Share[] {
   const paths = [...before, ...after].map(({ path }) => path.split(/[./]/));
-  const groupsAt = (depth: number) => new Set(paths.map((path) => path.slice(0, depth).join('.')));
+  const groupsAt = (depth: number) =>
+    new Set(paths.map((path) => path.slice(0, depth).join('.') || OUTSIDE));
   const deepest = Math.max(1, ...paths.map((path) => path.length));
   let depth = 1;
   while (depth < deepest && groupsAt(depth + 1).size <= limit) depth++;
-  const key = (path: string) => path.split(/[./]/).slice(0, depth).join('.');
+  const key = (path: string) => path.split(/[./]/).slice(0, depth).join('.') || OUTSIDE;
   const sum = (rows: readonly ModuleCost[], group: (path: string) => boolean) =>
     rows
       .filter(({ path }) => group(key(path)))

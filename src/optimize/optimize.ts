@@ -7,8 +7,8 @@ import type { PassContext } from '../compress/pass.js';
 import { applyChain, needsCalibration, type Step, showSteps } from '../compress/registry.js';
 import { sampleTexts } from '../data/split.js';
 import { tokenize } from '../models/encoder.js';
+import { inspectModel } from '../models/inspect.js';
 import { isEncoder, type Model, storedBytes } from '../models/model.js';
-import { moduleCosts } from '../models/module-costs.js';
 import type { Device } from '../runtime/device.js';
 import { AnyformerError, VERSION } from '../tensor/index.js';
 import { type Assessment, assess } from './assess.js';
@@ -167,7 +167,10 @@ export async function optimize(options: OptimizeOptions): Promise<Optimized> {
       machine: await machineFacts(device, loadBefore),
       method: methodOf(original, finalists.length, chains.length, device),
       quality: qualityOf(model, judged, slice, sample.length),
-      modules: shown && { before: moduleCosts(model, sizes), after: moduleCosts(shown, sizes) },
+      modules: shown && {
+        before: inspectModel(model, sizes).modules,
+        after: inspectModel(shown, sizes).modules,
+      },
     },
   };
 }

@@ -43,4 +43,21 @@ function memoryLimit(): number {
 
 export const residentBytes = (): number => process.memoryUsage.rss();
 
-export const peakResidentBytes = (): number => process.resourceUsage().maxRSS * 1024;
+/**
+ * Linux counts what a parent held when it forked into its child's `maxRSS`, and keeps a mark of the
+ * program's own beside it.
+ */
+export function peakResidentBytes(): number {
+  const marked = process.platform === 'linux' ? ownMark() : undefined;
+  return marked ?? process.resourceUsage().maxRSS * 1024;
+}
+
+function ownMark(): number | undefined {
+  try {
+    const [, kilobytes] =
+      /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+    return kilobytes === undefined ? undefined : 1024 * Number(kilobytes);
+  } catch {
+    return undefined;
+  }
+}

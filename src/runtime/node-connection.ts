@@ -40,6 +40,9 @@ export async function connect(
   signal?.throwIfAborted();
   const gate = exitGate();
   const workerData: WorkerData = { threads, gate };
+  // ONNX Runtime 1.30 sends usage data unless it is told not to; it reads the process's environment,
+  // which a worker's copy does not reach.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   // The process's own options (`--input-type`, loaders) are for its own program.
   const worker = new Worker(file, { workerData, name: 'anyformer cpu', execArgv: [] });
   gates.add(gate);

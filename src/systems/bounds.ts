@@ -28,7 +28,10 @@ export function parseBounds(text: string): Bound[] {
 }
 
 /** Whether every bound holds. A figure that is missing or not a number holds nothing. */
-export function within(bounds: readonly Bound[], values: Readonly<Record<string, number>>): boolean {
+export function within(
+  bounds: readonly Bound[],
+  values: Readonly<Record<string, number>>,
+): boolean {
   return bounds.every(({ name, relation, limit }) => {
     const value = Object.hasOwn(values, name) ? values[name] : Number.NaN;
     return RELATIONS[relation](value, limit);

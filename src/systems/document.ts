@@ -62,8 +62,7 @@ function machines(records: readonly LedgerRecord[]): string[] {
   return known.length > 0 ? ['## Where it was measured', '', ...known, ''] : [];
 }
 
-const listed = (entry: Entry, state: string): string =>
-  row([numberOf(entry), entry.title, state]);
+const listed = (entry: Entry, state: string): string => row([numberOf(entry), entry.title, state]);
 
 /** The page. Records of claims that no longer stand are left out. */
 export async function systemsDocument(records: readonly LedgerRecord[]): Promise<string> {

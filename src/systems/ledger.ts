@@ -1,7 +1,8 @@
 // The ledger: what every claim gave when it was last measured, in each mode, with what has to be known
 // to judge the figure. A JSON file; results that are measured again replace what stood there.
-import { exists, readFile, writeAtomic } from '#platform';
+
 import { z } from 'zod';
+import { exists, readFile, writeAtomic } from '#platform';
 import { AnyformerError } from '../tensor/index.js';
 
 const machine = z.strictObject({

@@ -33,6 +33,8 @@ export {
   uniform,
 } from './random-graph.js';
 export { rearrange } from './rearrange.js';
+export { type ScanOptions, scan } from './scan.js';
+export type { Step, StepFunction } from './scan-body.js';
 export { simplify, stripTags } from './simplify.js';
 export { erf } from './special.js';
 export {

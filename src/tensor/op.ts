@@ -23,7 +23,11 @@ export type OnnxAttribute =
   | { kind: 'float'; value: number }
   | { kind: 'string'; value: string }
   | { kind: 'ints'; value: readonly number[] }
-  | { kind: 'floats'; value: readonly number[] };
+  | { kind: 'floats'; value: readonly number[] }
+  | { kind: 'graph'; value: OnnxBody };
+
+/** A graph that a node runs, as the ONNX layer holds it. */
+export type OnnxBody = { readonly name: string };
 
 export const int = (value: number): OnnxAttribute => ({ kind: 'int', value });
 export const float = (value: number): OnnxAttribute => ({ kind: 'float', value });
@@ -59,6 +63,15 @@ export type Emitter = {
   size(dim: Dim): ValueName;
   /** A cast; the same name when the types agree. */
   cast(value: ValueName, from: DType, to: DType): ValueName;
+  /**
+   * A graph for a node's attribute, with these leaves for inputs. The other leaves that `results`
+   * reach stand in `outer`, with the values of the graph around that they are.
+   */
+  body(
+    leaves: readonly Tensor[],
+    results: readonly Tensor[],
+    outer: ReadonlyMap<Tensor, ValueName>,
+  ): OnnxAttribute;
 };
 
 /**

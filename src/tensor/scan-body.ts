@@ -34,9 +34,7 @@ export class ScanBody {
     this.parts = parts;
     const named = (kind: string, tensors: readonly Tensor[]) =>
       tensors.map((tensor, i) => [`${kind} ${i}`, tensor] as const);
-    this.graph = graph(
-      new Map([...named('next', parts.next), ...named('output', parts.outputs)]),
-    );
+    this.graph = graph(new Map([...named('next', parts.next), ...named('output', parts.outputs)]));
     const sizes = new Set<string>();
     for (const { attributes, outputs } of this.graph.nodes) {
       concreteAttributes({ attributes, outputs }, (d) => {
@@ -93,7 +91,7 @@ export function closeBody(
   return { body, captured: [...captured.keys()] };
 }
 
-function checkStates(states: readonly TensorType[], next: readonly Tensor[]): void {
+export function checkStates(states: readonly TensorType[], next: readonly Tensor[]): void {
   const fits =
     next.length === states.length &&
     next.every((x, i) => x.dtype === states[i].dtype && sameShape(x.shape, states[i].shape));

@@ -2,31 +2,16 @@
 // stacked along it; the body is an ordinary function of symbolic tensors. Short scans are unrolled,
 // long ones become one node whose body is a graph (ONNX Scan, about 20 us a node and step).
 //
-// Back-propagation through time runs the steps backwards over the saved states, computing each step
-// anew on the way, and is a scan itself, so that it can be differentiated again. With `truncate` = k
-// no gradient crosses from a step whose number is a multiple of k to the one before (Williams and
-// Peng 1990).
-import { type NDArray, ndarray, sizeOf, zerosOf } from './array.js';
-import { cost } from './cost.js';
-import { type Dim, type DimLike, dim, sameDim, showShape } from './dim.js';
-import { isFloat } from './dtype.js';
+// Back-propagation through time goes back over the saved states, and is a scan itself, so that it can
+// be differentiated again (scan-row.ts). With `truncate` = k no gradient crosses from a step whose
+// number is a multiple of k to the one before (Williams and Peng 1990).
+import { type Dim, type DimLike, dim, sameDim } from './dim.js';
 import { AnyformerError } from './error.js';
-import { pullback } from './gradient.js';
-import { interpret } from './interpret.js';
-import {
-  axisOf,
-  type Bindings,
-  defineOp,
-  type GradientRule,
-  int,
-  ints,
-  reject,
-  showType,
-  type TensorType,
-} from './op.js';
+import { axisOf, reject } from './op.js';
 import { located } from './path.js';
-import { closeBody, formal, ScanBody, type Step, type StepFunction, transplant } from './scan-body.js';
-import { build, concat, iota, scalar, type Tensor } from './tensor.js';
+import { checkStates, closeBody, type Step, type StepFunction } from './scan-body.js';
+import { buildScan } from './scan-row.js';
+import { concat, iota, type Tensor } from './tensor.js';
 
 export type ScanOptions = {
   /** Before the first step. */
@@ -51,10 +36,9 @@ export type ScanOptions = {
 export function scan(options: ScanOptions): Step {
   const { states, axis = 0, reverse = false, truncate, unrollUpTo = 16, step } = options;
   if (truncate !== undefined && !(Number.isSafeInteger(truncate) && truncate >= 1)) {
-    const expected = 'a whole number of steps >= 1';
     throw new AnyformerError('tensor/scan', {
-      what: `${truncate} steps cannot be gone back`,
-      expected,
+      what: `a gradient cannot go back ${truncate} steps`,
+      expected: 'a whole number of steps >= 1',
       found: String(truncate),
     });
   }
@@ -67,7 +51,7 @@ export function scan(options: ScanOptions): Step {
   const scanned = rows.length === 0 ? [iota(length)] : rows;
   const types = scanned.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }));
   const { body, captured } = closeBody(states, types, step);
-  const results = build(scanRow, [...states, ...scanned, ...captured], attributesOf(body, reverse, truncate));
+  const results = buildScan(body, [...states, ...scanned, ...captured], { reverse, truncate });
   const { outputs } = body.parts;
   const stacked = results.slice(states.length, states.length + outputs.length);
   return {
@@ -98,7 +82,10 @@ function moveAxis(x: Tensor, from: number, to: number): Tensor {
 
 type Unrolled = Omit<ScanOptions, 'inputs' | 'axis'> & { inputs: readonly Tensor[]; axis: number };
 
-function unrolled({ inputs, axis, reverse, truncate, step, ...given }: Unrolled, length: number): Step {
+function unrolled(
+  { inputs, axis, reverse, truncate, step, ...given }: Unrolled,
+  length: number,
+): Step {
   let states = given.states;
   const outputs: (readonly Tensor[])[] = [];
   for (let count = 0; count < length; count++) {
@@ -107,9 +94,17 @@ function unrolled({ inputs, axis, reverse, truncate, step, ...given }: Unrolled,
     const cut = truncate !== undefined && count > 0 && count % truncate === 0;
     const before = cut ? states.map((x) => x.stopGradient()) : states;
     const made = step(before, here);
-    located('scan', states, () => checkStep(states, made));
+    checkStates(states, made.states);
     states = made.states;
     outputs[at] = made.outputs.map((y) => y.unsqueeze(axis));
   }
-  return { states, outputs: outputs[0].map((_, i) => concat(outputs.map((y) => y[i]), axis)) };
+  return {
+    states,
+    outputs: outputs[0].map((_, i) =>
+      concat(
+        outputs.map((y) => y[i]),
+        axis,
+      ),
+    ),
+  };
 }

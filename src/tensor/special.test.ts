@@ -97,6 +97,7 @@ function runDouble(name: keyof typeof unaryRows, x: number): number {
     sizes: unused,
     size: unused,
     cast: unused,
+    body: unused,
   };
   const type = { dtype: 'f64', shape: [] } as const;
   const context = { attributes: {}, inputs: [type], outputs: [type], values: ['x'], used: [true] };

@@ -216,7 +216,10 @@ const randomCase: MixerCase = {
         const weights = seen.map((j) => Math.exp(uniformAt(3, i * 48 + j)));
         const total = weights.reduce((a, v) => a + v, 0);
         for (let c = 0; c < width; c++) {
-          const sum = seen.reduce((a, j, k) => a + weights[k] * values[(b * seq + j) * width + c], 0);
+          const sum = seen.reduce(
+            (a, j, k) => a + weights[k] * values[(b * seq + j) * width + c],
+            0,
+          );
           out[(b * seq + i) * width + c] = sum / total;
         }
       }
@@ -225,7 +228,9 @@ const randomCase: MixerCase = {
   },
   // One softmax for all rows of a batch without a mask, one for each with it; then the product.
   flops: (batch, seq, masked) => 5 * (masked ? batch : 1) * seq * seq + 2 * batch * seq * seq * 5,
-  except: { leftPadding: 'the matrix belongs to places in the row, which padding on the left moves' },
+  except: {
+    leftPadding: 'the matrix belongs to places in the row, which padding on the left moves',
+  },
 };
 
 const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj', o: 'o_proj' };

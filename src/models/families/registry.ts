@@ -2,9 +2,11 @@
 import { AnyformerError, nearest } from '../../tensor/index.js';
 import type { Family } from '../family.js';
 import { llama } from './llama.js';
+import { metaformer } from './metaformer.js';
+import { poolformer } from './poolformer.js';
 import { useLite } from './use-lite.js';
 
-const all = [useLite, llama] as unknown as Family[];
+const all = [useLite, llama, metaformer, poolformer] as unknown as Family[];
 
 const byType: ReadonlyMap<string, Family> = new Map(
   all.flatMap((family) => family.modelTypes.map((type) => [type, family] as const)),
