@@ -75,6 +75,7 @@ describe('FLOPs', () => {
     const attention =
       linear(width, 3 * inner) + // queries, keys, values
       2 * scores * d + // q k^T, scaled for nothing
+      scores + // the mask's bias
       5 * scores + // softmax
       2 * scores * d + // times v
       linear(inner, width);

@@ -59,7 +59,7 @@ async function loud(config: object): Promise<Model> {
       fromNumbers(
         dtype,
         shape,
-        Array.from(data, (v) => factor * Number(v)),
+        toNumbers({ dtype, shape, data }).map((v) => factor * v),
       ),
     );
   }
@@ -177,7 +177,7 @@ describe('configs that are refused, with the key', () => {
     );
   });
 
-  it('a bias of scores for a mixer without scores names the layer', () => {
+  it('a bias of scores where no mixer has scores', () => {
     const config = configOf(
       { type: 'alibi' },
       {
@@ -187,7 +187,7 @@ describe('configs that are refused, with the key', () => {
     expect(refused(config)).toThrowError(
       expect.objectContaining({
         code: 'models/position',
-        what: expect.stringContaining('layers.0'),
+        found: 'pooling',
       }),
     );
   });
