@@ -283,7 +283,7 @@ async function machineFacts(
   loadBefore: ReportData['machine']['loadBefore'],
 ): Promise<ReportData['machine']> {
   const { cpu, cores, memoryBytes, platform, runtime, load } = await machine();
-  const versions = { anyformer: VERSION, 'onnxruntime-node': '1.30.0' };
+  const versions = { anyformer: VERSION, [device.engine.name]: device.engine.version };
   return {
     cpu,
     cores,

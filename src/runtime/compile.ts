@@ -103,7 +103,11 @@ export async function prepare(
 export const sessionOutput = (name: string): string => `out:${name}`;
 
 const withOwnOutputNames = (g: Graph): Graph =>
-  graph(new Map([...g.outputs].map(([name, tensor]) => [sessionOutput(name), tensor])), g.updates);
+  graph(
+    new Map([...g.outputs].map(([name, tensor]) => [sessionOutput(name), tensor])),
+    g.updates,
+    g.parameters.values(),
+  );
 
 /** The values of the graph's parameters; others are not looked at. */
 function neededValues(

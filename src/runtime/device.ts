@@ -70,6 +70,8 @@ export type Program = AsyncDisposable & {
 
 export type Device = AsyncDisposable & {
   readonly kind: 'cpu' | 'webgpu' | 'wasm';
+  /** What executes: `{ name: 'onnxruntime-node', version: '1.30.0' }`. */
+  readonly engine: { readonly name: string; readonly version: string };
   /** Threads that one run may use. */
   readonly threads: number;
   /** Equal graphs with the same frozen parameters compile once. */

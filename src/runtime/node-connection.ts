@@ -5,10 +5,11 @@ import { AnyformerError } from '../tensor/index.js';
 import { disposed } from './checks.js';
 import { type ExitGate, exitGate, shut } from './exit-gate.js';
 import { WorkerFailure } from './native-error.js';
-import type { FromWorker, Id, Request, ToWorker, Value, WorkerData } from './protocol.js';
+import type { Engine, FromWorker, Id, Request, ToWorker, Value, WorkerData } from './protocol.js';
 import { abortable } from './waiting.js';
 
 export type Connection = {
+  readonly engine: Engine;
   /**
    * Sends a request; what is in `transfer` moves at once, even when the request is later cancelled.
    * On abort the promise rejects with the signal's reason; a request that has not begun is dropped.
@@ -71,12 +72,15 @@ export async function connect(
   worker.on('error', (error) => end(crashed(error)));
   worker.on('messageerror', (error) => end(crashed(error)));
 
+  let engine: Engine = { name: '', version: '' };
   const ready = new Promise<Value>((resolve, reject) => {
     waiting.set(nextId++, { resolve, reject });
   });
   worker.on('message', (message: FromWorker) => {
-    if (message.kind === 'ready') settle(0)?.resolve({});
-    else if (message.kind === 'done') settle(message.id)?.resolve(message.value);
+    if (message.kind === 'ready') {
+      engine = message.engine;
+      settle(0)?.resolve({});
+    } else if (message.kind === 'done') settle(message.id)?.resolve(message.value);
     else settle(message.id)?.reject(new WorkerFailure(message.failure));
   });
 
@@ -125,5 +129,5 @@ export async function connect(
     void close();
     throw error;
   }
-  return { request, close };
+  return { engine, request, close };
 }

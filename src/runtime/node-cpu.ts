@@ -149,6 +149,7 @@ export function openDevice(connection: Connection, threads: number): Device {
 
   const device: Device = {
     kind: 'cpu',
+    engine: connection.engine,
     threads,
     compile,
     async put(array) {

@@ -4,8 +4,20 @@ import { MessageChannel } from 'node:worker_threads';
 import ort from 'onnxruntime-node';
 import { type DType, dtypes, type NDArray, sizeOf, type TypedArray } from '../tensor/index.js';
 import { memoryPool } from './memory-pool.js';
-import { copyOf, type Id, type OutputPlan, type Request, type Value } from './protocol.js';
+import {
+  copyOf,
+  type Engine,
+  type Id,
+  type OutputPlan,
+  type Request,
+  type Value,
+} from './protocol.js';
 import { writeRows } from './rows.js';
+
+export const engine: Engine = {
+  name: 'onnxruntime-node',
+  version: ort.env.versions.node ?? ort.env.versions.common,
+};
 
 const elementTypes: Readonly<Record<DType, ort.Tensor.Type | undefined>> = {
   f64: 'float64',

@@ -2,7 +2,7 @@
 // one, and moves the results back. ONNX Runtime's `run` blocks this thread, not the caller's.
 import { parentPort, workerData } from 'node:worker_threads';
 import { enter, leave } from './exit-gate.js';
-import { openSessions } from './node-session.js';
+import { engine, openSessions } from './node-session.js';
 import type { Failure, FromWorker, Id, Request, ToWorker, Value, WorkerData } from './protocol.js';
 
 if (!parentPort) throw new Error('node-worker.js runs in a worker thread only');
@@ -66,4 +66,4 @@ function failureOf(error: unknown): Failure {
   return { text, node: ran ?? unimplemented ?? invalid };
 }
 
-post({ kind: 'ready' });
+post({ kind: 'ready', engine });

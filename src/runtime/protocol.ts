@@ -56,8 +56,11 @@ export type Failure = { text: string; node: string | undefined };
 /** Outputs by name; for `read` one array called `contents`. */
 export type Value = Record<string, NDArray>;
 
+/** The native library and its version. */
+export type Engine = { name: string; version: string };
+
 export type FromWorker =
-  | { kind: 'ready' }
+  | { kind: 'ready'; engine: Engine }
   | { kind: 'done'; id: Id; value: Value }
   | { kind: 'failed'; id: Id; failure: Failure };
 
