@@ -11,6 +11,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerOptimize } from './commands/optimize.js';
 import { registerReproduce } from './commands/reproduce.js';
 import { registerStart } from './commands/start.js';
+import { registerTrain } from './commands/train.js';
 import { exitCodeOf, showError } from './failure.js';
 
 const HELP = `
@@ -53,6 +54,7 @@ function commandLine(cli: Cli): Command {
     registerGenerate,
     registerInspect,
     registerExport,
+    registerTrain,
     registerReproduce,
   ]) {
     register(program, cli);

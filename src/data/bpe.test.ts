@@ -11,6 +11,7 @@ import {
   PIECES,
   vocabularySize,
 } from './byte-level.js';
+import { corpusEncoder } from './piece-cache.js';
 
 type Files = {
   model: { vocab: Record<string, number>; merges: string[] };
@@ -126,6 +127,26 @@ describe('training', () => {
     await expect(trainBpe(['', ''], { vocabulary: 300 })).rejects.toMatchObject({
       code: 'data/no-rows',
     });
+  });
+});
+
+describe('encoding a corpus', () => {
+  it('gives what the tokenizer gives, piece by piece or not', async () => {
+    const tokenizer = await trainBpe(["it's what  they said.\n\n  Didn't they?", 'ab 12 !! ab'], {
+      vocabulary: 290,
+    });
+    const encode = corpusEncoder(tokenizer);
+    const units = ['a', 'b', ' ', '  ', '\n', '\t', "'s", "'", '1', '!', 'é', '漢', '\u0000', '🎉'];
+    const texts = fc.oneof(
+      fc.string({ unit: fc.constantFrom(...units, END_OF_TEXT, '\u00a0', '\u3000') }),
+      fc.string({ unit: 'binary' }),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        expect(encode(text)).toEqual(tokenizer.encode(text));
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

@@ -3,6 +3,7 @@ import { sha256 } from '#platform';
 import type { TextTokenizer } from '../models/tokenizer.js';
 import { AnyformerError } from '../tensor/error.js';
 import { endOfText, vocabularySize } from './byte-level.js';
+import { corpusEncoder } from './piece-cache.js';
 
 export type Corpus = {
   readonly tokens: Uint16Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
@@ -33,13 +34,14 @@ export async function readCorpus(
       found: 'none',
     });
   }
+  const encode = corpusEncoder(tokenizer);
   const wide = vocabularySize(tokenizer) > 1 << 16;
   let tokens = wide ? new Uint32Array(1 << 16) : new Uint16Array(1 << 16);
   let [length, count, bytes] = [0, 0, 0];
   const encoder = new TextEncoder();
   for await (const document of documents) {
     signal?.throwIfAborted();
-    const ids = tokenizer.encode(document);
+    const ids = encode(document);
     if (length + ids.length + 1 > tokens.length) {
       const size = Math.max(2 * tokens.length, length + ids.length + 1);
       const grown = wide ? new Uint32Array(size) : new Uint16Array(size);

@@ -4,7 +4,7 @@
 //
 // Both are written by Horner's rule and with gradients of their own that compute the powers again from
 // x: no power is kept for the backward pass.
-import { concat, type Tensor, withGradient } from '../tensor/index.js';
+import { concat, constant, fromNumbers, type Tensor, withGradient } from '../tensor/index.js';
 import { fixedWidth } from './linear.js';
 import type { Init, Scope } from './scope.js';
 
@@ -51,42 +51,48 @@ export const polyNorm = (s: Scope, x: Tensor, eps = EPS): Tensor =>
 
 /** PolyNorm with the coefficients given. */
 export function polyNormOf(x: Tensor, weight: Tensor, bias: Tensor, eps = EPS): Tensor {
-  const [a1, a2, a3] = rising(weight);
-  const [r1, r2, r3] = scales(x, eps);
-  const value = x.mul(a3.mul(r3)).add(a2.mul(r2)).mul(x).add(a1.mul(r1)).mul(x).add(bias);
-  return withGradient(value, [x, weight, bias], (g, [xs, w]) => polyNormGradient(g, xs, w, eps));
+  const r = scales(x, eps);
+  const [c1, c2, c3] = parts(r.mul(concat(rising(weight), 0)));
+  const value = x.mul(c3).add(c2).mul(x).add(c1).mul(x).add(bias);
+  return withGradient(value, [x, weight, bias], (g, [xs, w]) => polyNormGradient(g, xs, w, r));
 }
 
-/** 1 / sqrt(mean(x^2i) + eps) for i = 1, 2, 3: each [..., 1]. */
-function scales(x: Tensor, eps: number): Tensor[] {
+/** The three columns of [..., 3]. */
+const parts = (x: Tensor): Tensor[] => x.split(-1, [1, 1, 1]);
+
+/**
+ * Means over the last axis, side by side: [..., 3]. Joined in one tensor they are taken one after the
+ * other, so that each power can be written over the one before.
+ */
+const means = (powers: readonly Tensor[]): Tensor =>
+  concat(
+    powers.map((power) => power.mean(-1, true)),
+    -1,
+  );
+
+/** 1 / sqrt(mean(x^2i) + eps) for i = 1, 2, 3: [..., 3]. */
+function scales(x: Tensor, eps: number): Tensor {
   const square = x.mul(x);
-  return [x, square, square.mul(x)].map((power) => meanSquare(power).add(eps).sqrt().reciprocal());
+  const cube = square.mul(x);
+  const powers = [square, square.mul(square), cube.mul(cube)];
+  return means(powers).add(eps).sqrt().reciprocal();
 }
-
-/** mean(v^2) over the last axis as a product of a row and a column: no v^2 in memory. */
-const meanSquare = (v: Tensor): Tensor =>
-  v
-    .unsqueeze(-2)
-    .matmul(v.unsqueeze(-1), { scale: 1 / fixedWidth(v) })
-    .squeeze(-1);
 
 /**
  * With y_i = r_i x^i and p_i = mean(g x^i): dL/dx^i = a_i r_i (g - x^i r_i^2 p_i), and dx^i/dx =
- * i x^(i-1). dL/da_i is the sum of g y_i, and width r_i p_i is its part of one row.
+ * i x^(i-1). dL/da_i is the sum of g y_i, and width r_i p_i is its part of one row. Written as chains
+ * that multiply by x, each of which needs one buffer.
  */
-function polyNormGradient(g: Tensor, x: Tensor, weight: Tensor, eps: number): Tensor[] {
-  const width = fixedWidth(x);
-  const coefficient = rising(weight);
-  const r = scales(x, eps);
+function polyNormGradient(g: Tensor, x: Tensor, weight: Tensor, r: Tensor): Tensor[] {
   const first = g.mul(x);
   const second = first.mul(x);
-  const p = [first, second, second.mul(x)].map((power) => power.mean(-1, true));
-  const rows = p.map((mean, i) => mean.mul(r[i]).mul(width));
-  const c = r.map((scale, i) => scale.mul(coefficient[i]).mul(i + 1));
-  const q = c.map((scaled, i) => scaled.mul(r[i]).mul(r[i]).mul(p[i]));
-  const square = x.mul(x);
-  const through = x.mul(c[2]).add(c[1]).mul(x).add(c[0]).mul(g);
-  const across = square.mul(q[2]).add(q[1]).mul(square).add(q[0]).mul(x);
-  const sums = rows.map((row) => row.sum().reshape(1)).reverse();
-  return [through.sub(across), concat(sums, 0), g.sum().reshape(1)];
+  const p = means([first, second, second.mul(x)]);
+  const rows = p.mul(r).mul(fixedWidth(x)).reshape(-1, 3);
+  const powers = constant(fromNumbers(x.dtype, [3], [1, 2, 3]));
+  const c = r.mul(concat(rising(weight), 0).mul(powers)); // i a_i r_i
+  const [q1, q2, q3] = parts(c.mul(r).mul(r).mul(p).neg());
+  const [c1, c2, c3] = parts(c);
+  const across = x.mul(q3).mul(x).add(q2).mul(x).mul(x).add(q1).mul(x);
+  const through = x.mul(c3).add(c2).mul(x).add(c1).mul(g);
+  return [across.add(through), rows.sum(0).flip(0), g.sum().reshape(1)];
 }

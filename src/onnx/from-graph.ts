@@ -3,9 +3,7 @@
 // outputs `next:NAME`. Sizes that are symbolic are read from the inputs' shapes at run time.
 import {
   AnyformerError,
-  type Dim,
   type Emitter,
-  foldDim,
   fromNumbers,
   type Graph,
   graph,
@@ -13,7 +11,6 @@ import {
   type NDArray,
   type Node,
   type OnnxAttribute,
-  plainName,
   type Shape,
   simplify,
   type Tensor,
@@ -30,6 +27,7 @@ import {
   subgraphs,
   type ValueInfo,
 } from './model.js';
+import { type SizeWriter, sizeWriter } from './size-writer.js';
 
 /** Operator sets that the lowerings are written for. */
 export const OPSETS: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
@@ -77,9 +75,9 @@ class GraphWriter {
   readonly #initializers = new Map<string, Initializer>();
   readonly #values = new Map<Tensor, ValueName>();
   readonly #constants = new Map<string, ValueName>();
-  /** Which input's shape tells each named size. */
-  readonly #sizeSource = new Map<string, { value: ValueName; axis: number }>();
-  readonly #sizes = new Map<string, ValueName>();
+  /** Sizes do not change from step to step: those of a body are computed around it. */
+  readonly #sizes: SizeWriter;
+  readonly #emitter: Emitter;
   /** Every tensor that a node or a result reads. */
   readonly #read: ReadonlySet<Tensor>;
   /** The writer of the graph around, where this one is a node's body. */
@@ -96,6 +94,9 @@ class GraphWriter {
       ...graph.outputs.values(),
       ...graph.updates.values(),
     ]);
+    this.#emitter = this.#makeEmitter();
+    const constant = (array: NDArray, key?: string) => this.#constant(array, key);
+    this.#sizes = around ? around.#sizes : sizeWriter(this.#emitter.node, constant);
   }
 
   write(name: string): OnnxGraph {
@@ -103,12 +104,7 @@ class GraphWriter {
     const addInput = (name: ValueName, tensor: Tensor) => {
       inputs.push(valueInfo(name, tensor));
       this.#values.set(tensor, name);
-      tensor.shape.forEach((d, axis) => {
-        const size = plainName(d);
-        if (size !== undefined && !this.#sizeSource.has(size)) {
-          this.#sizeSource.set(size, { value: name, axis });
-        }
-      });
+      this.#sizes.addInput(name, tensor.shape);
     };
     for (const [name, tensor] of this.#graph.inputs) addInput(name, tensor);
     for (const [name, tensor] of this.#graph.parameters) {
@@ -119,8 +115,7 @@ class GraphWriter {
         this.#values.set(tensor, name);
       }
     }
-    const emitter = this.#emitter();
-    for (const node of this.#graph.nodes) this.#lower(node, emitter);
+    for (const node of this.#graph.nodes) this.#lower(node);
     this.#current = undefined;
     const outputs: ValueInfo[] = [];
     const taken = new Set(inputs.map((one) => one.name));
@@ -154,9 +149,8 @@ class GraphWriter {
       return valueInfo(name, leaf);
     });
     for (const [leaf, value] of outer) this.#values.set(leaf, value);
-    const emitter = this.#emitter();
     for (const node of this.#graph.nodes) {
-      if (!this.#values.has(node.tensors[0])) this.#lower(node, emitter);
+      if (!this.#values.has(node.tensors[0])) this.#lower(node);
     }
     const outputs = results.map((tensor) => {
       const name = this.#fresh('%r');
@@ -177,7 +171,7 @@ class GraphWriter {
   }
 
   /** Leaves are values already; two leaves of one name are one value. */
-  #lower(node: Node, emitter: Emitter): void {
+  #lower(node: Node): void {
     const [out] = node.tensors;
     if (node.row.name === 'input' || node.row.name === 'parameter') {
       const { name } = node.attributes as { name: string };
@@ -191,7 +185,9 @@ class GraphWriter {
     const values = node.inputs.map((x) => this.#valueOf(x));
     const { attributes, inputs, outputs } = node;
     const used = node.tensors.map((tensor) => this.#read.has(tensor));
-    const names = [node.row.lower(emitter, { attributes, inputs, outputs, values, used })].flat();
+    const names = [
+      node.row.lower(this.#emitter, { attributes, inputs, outputs, values, used }),
+    ].flat();
     for (const [i, tensor] of node.tensors.entries()) this.#values.set(tensor, names[i]);
   }
 
@@ -242,7 +238,7 @@ class GraphWriter {
     });
   }
 
-  #emitter(): Emitter {
+  #makeEmitter(): Emitter {
     const nodes: Emitter['nodes'] = (op, inputs, count, attributes = {}, domain = '') => {
       const base = this.#fresh('%v');
       const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? base : `${base}_${i}`));
@@ -269,11 +265,11 @@ class GraphWriter {
         const writer = new GraphWriter(inner, this.#frozen, this);
         return { kind: 'graph', value: writer.writeBody(leaves, simplified, outer) };
       },
-      sizes: (dims) => this.#sizeVector(dims, node),
+      sizes: (dims) => this.#sizes.vector(dims),
       size: (d) =>
         typeof d === 'number'
           ? scalar('i64', d)
-          : node('Reshape', [this.#sizeVector([d], node), this.#longs([])]),
+          : node('Reshape', [this.#sizes.vector([d]), this.#sizes.vector([])]),
     };
   }
 
@@ -286,59 +282,6 @@ class GraphWriter {
     this.#initializers.set(name, array);
     if (key !== undefined) this.#constants.set(key, name);
     return name;
-  }
-
-  #longs(values: readonly number[]): ValueName {
-    return this.#constant(fromNumbers('i64', [values.length], values), `sizes ${values.join()}`);
-  }
-
-  /** A 1-D int64 value of sizes; symbolic ones are computed, and each polynomial only once. */
-  #sizeVector(dims: readonly Dim[], node: Emitter['node']): ValueName {
-    if (this.#around) return this.#around.#outerSizes(dims);
-    const numbers = dims.filter((d) => typeof d === 'number');
-    if (numbers.length === dims.length) return this.#longs(numbers);
-    const parts = dims.map((d) =>
-      typeof d === 'number' ? this.#longs([d]) : this.#sizeOf(d, node),
-    );
-    return parts.length === 1 ? parts[0] : node('Concat', parts, { axis: int(0) });
-  }
-
-  /** Sizes do not change from step to step: they are computed around the body. */
-  #outerSizes(dims: readonly Dim[]): ValueName {
-    return this.#sizeVector(dims, this.#emitter().node);
-  }
-
-  /** One size as int64[1]. Divisions are of sizes, which are not negative: truncation is floor. */
-  #sizeOf(d: Dim, node: Emitter['node']): ValueName {
-    const key = String(d);
-    const known = this.#sizes.get(key);
-    if (known !== undefined) return known;
-    const value = foldDim<ValueName>(d, {
-      constant: (n) => this.#longs([n]),
-      name: (name) => this.#namedSize(name, node),
-      add: (a, b) => node('Add', [a, b]),
-      mul: (a, b) => node('Mul', [a, b]),
-      floorDiv: (a, divisor) => node('Div', [a, this.#longs([divisor])]),
-    });
-    this.#sizes.set(key, value);
-    return value;
-  }
-
-  #namedSize(name: string, node: Emitter['node']): ValueName {
-    const known = this.#sizes.get(name);
-    if (known !== undefined) return known;
-    const source = this.#sizeSource.get(name);
-    if (!source) {
-      throw new AnyformerError('tensor/unbound', {
-        what: `nothing tells the size '${name}' at run time`,
-        expected: `an input with an axis of size ${name} alone`,
-        found: `inputs with ${[...this.#sizeSource.keys()].join(', ') || 'fixed sizes only'}`,
-      });
-    }
-    const { value, axis } = source;
-    const size = node('Shape', [value], { start: int(axis), end: int(axis + 1) });
-    this.#sizes.set(name, size);
-    return size;
   }
 }
 

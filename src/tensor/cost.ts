@@ -90,7 +90,10 @@ function peakBytes(g: Graph, bytes: (tensor: Tensor) => number): number {
   g.nodes.forEach((node, i) => {
     const ending = (endsAt.get(i) ?? []).filter(({ node: from }) => counted(from));
     if (counted(node)) {
-      const made = node.tensors.reduce((sum, tensor) => sum + bytes(tensor), 0);
+      const tensors = node.row.onDemand
+        ? node.tensors.filter((tensor) => lastUse.has(tensor))
+        : node.tensors;
+      const made = tensors.reduce((sum, tensor) => sum + bytes(tensor), 0);
       const reused =
         node.row.elementwise &&
         ending.some(
@@ -98,7 +101,7 @@ function peakBytes(g: Graph, bytes: (tensor: Tensor) => number): number {
         );
       live += made;
       peak = Math.max(peak, reused ? live - made : live);
-      for (const tensor of node.tensors) if (!lastUse.has(tensor)) live -= bytes(tensor);
+      for (const tensor of tensors) if (!lastUse.has(tensor)) live -= bytes(tensor);
     }
     for (const tensor of ending) live -= bytes(tensor);
   });

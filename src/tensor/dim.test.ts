@@ -5,6 +5,7 @@ import {
   type Bindings,
   broadcast,
   ceilDiv,
+  ceilLog,
   type Dim,
   dim,
   dimNames,
@@ -12,6 +13,8 @@ import {
   evaluateShape,
   exactDiv,
   floorDiv,
+  maxDims,
+  minDims,
   mulDims,
   plainName,
   sameDim,
@@ -53,6 +56,18 @@ const expression: fc.Arbitrary<Pair> = fc.letrec<{ any: Pair }>((tie) => ({
     fc.tuple(tie('any'), fc.integer({ min: 1, max: 5 })).map(([a, by]) => ({
       dim: ceilDiv(a.dim, by),
       value: (v: Bindings) => Math.ceil(a.value(v) / by),
+    })),
+    fc.tuple(tie('any'), tie('any')).map(([a, b]) => ({
+      dim: minDims(a.dim, b.dim),
+      value: (v: Bindings) => Math.min(a.value(v), b.value(v)),
+    })),
+    fc.tuple(tie('any'), tie('any')).map(([a, b]) => ({
+      dim: maxDims(a.dim, b.dim),
+      value: (v: Bindings) => Math.max(a.value(v), b.value(v)),
+    })),
+    fc.tuple(tie('any'), fc.constantFrom(1, 2.5)).map(([a, factor]) => ({
+      dim: ceilLog(a.dim, factor),
+      value: (v: Bindings) => Math.ceil(factor * Math.log(Math.max(1, a.value(v)))),
     })),
   ),
 })).any;
@@ -123,6 +138,20 @@ describe('symbolic dimensions', () => {
     expect(String(floorDiv(addDims(halved, 1), 2))).toBe('floor((n + 3)/4)');
     expect(String(floorDiv(floorDiv(n, 3), 4))).toBe(String(floorDiv(n, 12)));
     expect(String(ceilDiv(mulDims(n, 4), 4))).toBe('n');
+  });
+
+  it('have minima and maxima that commute, and are decided where that can be', () => {
+    const [n, m] = [dim('n'), dim('m')];
+    expect(String(minDims(n, addDims(n, 3)))).toBe('n');
+    expect(String(maxDims(subDims(n, 2), n))).toBe('n');
+    expect(minDims(4, 7)).toBe(4);
+    expect(String(minDims(m, n))).toBe('min(m, n)');
+    expect(sameDim(minDims(n, m), minDims(m, n))).toBe(true);
+    expect(sameDim(maxDims(n, 1), maxDims(1, n))).toBe(true);
+    expect([...dimNames(minDims(ceilLog(n, 5), m))].sort()).toEqual(['m', 'n']);
+    expect(String(ceilLog(n, 5))).toBe('ceil(5 log(n))');
+    expect(ceilLog(96, 5)).toBe(23);
+    expect(ceilLog(1)).toBe(0);
   });
 
   it('substitute as they evaluate', () => {

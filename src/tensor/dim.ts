@@ -1,6 +1,7 @@
 // Dimensions. A dimension is a number, or a symbolic integer: a polynomial with integer coefficients
-// over named sizes ("batch", "seq") and floor divisions of such polynomials. Polynomials are kept in
-// one canonical form, so two dimensions are equal exactly when their keys are.
+// over named sizes ("batch", "seq") and over floor divisions, minima, maxima and logarithms of such
+// polynomials. Polynomials are kept in one canonical form, so two dimensions that differ by these
+// rules of arithmetic alone have one key.
 import { AnyformerError } from './error.js';
 
 export type Dim = number | SymbolicDim;
@@ -11,7 +12,8 @@ export type DimLike = Dim | string;
 export type Bindings = Readonly<Record<string, number>>;
 
 type Floor = { numerator: Dim; divisor: number };
-type Atom = string | Floor;
+type Call = { call: 'min' | 'max'; a: Dim; b: Dim } | { call: 'ceilLog'; a: Dim; factor: number };
+type Atom = string | Floor | Call;
 type Term = { coefficient: number; atoms: readonly Atom[] };
 
 export class SymbolicDim {
@@ -29,8 +31,12 @@ export class SymbolicDim {
   }
 }
 
-const atomKey = (atom: Atom): string =>
-  typeof atom === 'string' ? atom : `floor((${atom.numerator})/${atom.divisor})`;
+function atomKey(atom: Atom): string {
+  if (typeof atom === 'string') return atom;
+  if ('divisor' in atom) return `floor((${atom.numerator})/${atom.divisor})`;
+  if (atom.call !== 'ceilLog') return `${atom.call}(${atom.a}, ${atom.b})`;
+  return `ceil(${atom.factor === 1 ? '' : `${atom.factor} `}log(${atom.a}))`;
+}
 
 const termKey = (term: Term): string => term.atoms.map(atomKey).join('*');
 
@@ -136,12 +142,30 @@ export function floorDiv(a: Dim, divisor: number): Dim {
 function soleFloor({ terms }: SymbolicDim): { floor: Floor; constant: number } | undefined {
   const [first, second] = terms;
   const [atom] = first.atoms;
-  const sole = first.coefficient === 1 && first.atoms.length === 1 && typeof atom !== 'string';
+  if (typeof atom === 'string' || !('divisor' in atom)) return undefined;
+  const sole = first.coefficient === 1 && first.atoms.length === 1;
   if (!sole || terms.length > 2 || (second && second.atoms.length > 0)) return undefined;
   return { floor: atom, constant: second?.coefficient ?? 0 };
 }
 
 export const ceilDiv = (a: Dim, divisor: number): Dim => floorDiv(addDims(a, divisor - 1), divisor);
+
+/** The smaller of two sizes; decided here where they differ by a number. */
+export const minDims = (a: Dim, b: Dim): Dim => extreme('min', a, b);
+export const maxDims = (a: Dim, b: Dim): Dim => extreme('max', a, b);
+
+function extreme(call: 'min' | 'max', a: Dim, b: Dim): Dim {
+  const difference = subDims(a, b);
+  if (typeof difference === 'number') return difference < 0 === (call === 'min') ? a : b;
+  const [first, second] = String(a) < String(b) ? [a, b] : [b, a];
+  return normal([{ coefficient: 1, atoms: [{ call, a: first, b: second }] }]);
+}
+
+/** ceil(factor ln a), 0 for sizes up to 1: how many queries ProbSparse attention keeps of a. */
+export const ceilLog = (a: Dim, factor = 1): Dim =>
+  typeof a === 'number'
+    ? Math.ceil(factor * Math.log(Math.max(1, a)))
+    : normal([{ coefficient: 1, atoms: [{ call: 'ceilLog', a, factor }] }]);
 
 /** a / b where b divides a as a polynomial, by long division; undefined where it does not. */
 export function exactDiv(a: Dim, b: Dim): Dim | undefined {
@@ -178,10 +202,15 @@ export function dimNames(a: Dim): Set<string> {
   for (const term of termsOf(a)) {
     for (const atom of term.atoms) {
       if (typeof atom === 'string') names.add(atom);
-      else for (const name of dimNames(atom.numerator)) names.add(name);
+      else for (const part of partsOf(atom)) for (const name of dimNames(part)) names.add(name);
     }
   }
   return names;
+}
+
+function partsOf(atom: Floor | Call): readonly Dim[] {
+  if ('divisor' in atom) return [atom.numerator];
+  return atom.call === 'ceilLog' ? [atom.a] : [atom.a, atom.b];
 }
 
 /** The name, where the dimension is exactly one named size. */
@@ -210,6 +239,9 @@ export function evaluateDim(a: Dim, bindings: Bindings): number {
     add: (x, y) => x + y,
     mul: (x, y) => x * y,
     floorDiv: (x, divisor) => Math.floor(x / divisor),
+    min: Math.min,
+    max: Math.max,
+    ceilLog: (x, factor) => Number(ceilLog(x, factor)),
   });
 }
 
@@ -232,23 +264,29 @@ export type DimAlgebra<T> = {
   add(a: T, b: T): T;
   mul(a: T, b: T): T;
   floorDiv(a: T, divisor: number): T;
+  min(a: T, b: T): T;
+  max(a: T, b: T): T;
+  ceilLog(a: T, factor: number): T;
 };
 
 /** Reads a dimension in another algebra: numbers to evaluate it, graph nodes to compute it in ONNX. */
 export function foldDim<T>(a: Dim, algebra: DimAlgebra<T>): T {
   if (typeof a === 'number') return algebra.constant(a);
   const terms = a.terms.map((term) => {
-    const atoms = term.atoms.map((atom) =>
-      typeof atom === 'string'
-        ? algebra.name(atom)
-        : algebra.floorDiv(foldDim(atom.numerator, algebra), atom.divisor),
-    );
+    const atoms = term.atoms.map((atom) => foldAtom(atom, algebra));
     if (term.coefficient !== 1 || atoms.length === 0) {
       atoms.unshift(algebra.constant(term.coefficient));
     }
     return atoms.reduce((x, y) => algebra.mul(x, y));
   });
   return terms.reduce((x, y) => algebra.add(x, y));
+}
+
+function foldAtom<T>(atom: Atom, algebra: DimAlgebra<T>): T {
+  if (typeof atom === 'string') return algebra.name(atom);
+  const [a, b] = partsOf(atom).map((part) => foldDim(part, algebra));
+  if ('divisor' in atom) return algebra.floorDiv(a, atom.divisor);
+  return atom.call === 'ceilLog' ? algebra.ceilLog(a, atom.factor) : algebra[atom.call](a, b);
 }
 
 /** Replaces named sizes by dimensions. */
@@ -259,6 +297,9 @@ export function substitute(a: Dim, replacements: ReadonlyMap<string, Dim>): Dim 
     add: addDims,
     mul: mulDims,
     floorDiv,
+    min: minDims,
+    max: maxDims,
+    ceilLog,
   });
 }
 

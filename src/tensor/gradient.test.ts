@@ -22,7 +22,7 @@ import {
 
 /** Rows that stop a gradient, packed products, and leaves. */
 const WITHOUT = new Set([
-  ...['stopGradient', 'withGradient', 'matmulNBits', 'dynamicQuantizeMatmul'],
+  ...['stopGradient', 'withGradient', 'matmulNBits', 'dynamicQuantizeMatmul', 'matmulInteger'],
   ...['input', 'parameter', 'constant', 'iota'],
 ]);
 

@@ -11,6 +11,7 @@ import {
   patch,
   rewrite,
   scalar,
+  simplify,
   type Tensor,
   tap,
 } from './index.js';
@@ -116,6 +117,19 @@ describe('graph', () => {
     expect(wrong.message).toMatch(/update of 'w'[\s\S]*f32\[n\][\s\S]*f32\[1\]/);
     expect(failure(() => graph({ x }, { w: next.cast('f64') })).code).toBe('tensor/update');
     expect(failure(() => graph({ w }, { x: x.neg() })).code).toBe('tensor/update');
+  });
+
+  it('writes a parameter that nothing reads, where its leaf is given', () => {
+    const [w, other] = [parameter('w', 'f32', ['n']), parameter('other', 'f32', [9])];
+    const g = graph({ y: x }, { w: x.neg() }, [w, other]);
+    expect([...g.parameters.keys()]).toEqual(['w']);
+    expect(failure(() => graph({ y: x }, { w: x.neg() }, [other])).code).toBe('tensor/update');
+    const wide = parameter('w', 'f32', [3]);
+    expect(failure(() => graph({ y: x }, { w: x.neg() }, [wide])).code).toBe('tensor/update');
+    for (const same of [g, rewrite(g, (_, inputs, copy) => copy(inputs)), simplify(g)]) {
+      const { updates } = interpret(same, { x: f32([1], [2]) }, { w: f32([1], [5]) });
+      expect(elements(updates.get('w') ?? f32([], [0]))).toEqual([-2]);
+    }
   });
 });
 

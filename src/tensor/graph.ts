@@ -25,15 +25,19 @@ type Named = Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>;
 const asMap = (named: Named): Map<string, Tensor> =>
   new Map(named instanceof Map ? named : Object.entries(named));
 
-/** The graph of these outputs. Leaves of one name must agree in type and shape. */
-export function graph(outputs: Named, updates: Named = {}): Graph {
-  return assemble(asMap(outputs), asMap(updates), new Map());
+/**
+ * The graph of these outputs. Leaves of one name must agree in type and shape. An update is of a
+ * parameter that the graph reads, or of a leaf among `written`.
+ */
+export function graph(outputs: Named, updates: Named = {}, written: Iterable<Tensor> = []): Graph {
+  return assemble(asMap(outputs), asMap(updates), written, new Map());
 }
 
 /** `named`: names that tags have from the graph before a rewrite, and keep. */
 function assemble(
   outputs: ReadonlyMap<string, Tensor>,
   updates: ReadonlyMap<string, Tensor>,
+  written: Iterable<Tensor>,
   named: ReadonlyMap<Node, string>,
 ): Graph {
   const nodes = schedule([...outputs.values(), ...updates.values()]);
@@ -50,6 +54,10 @@ function assemble(
       taken.add(name);
       tags.set(name, out);
     }
+  }
+  for (const leaf of written) {
+    const { name } = leaf.node.attributes as LeafAttributes;
+    if (isLeaf(leaf.node) && updates.has(name)) addLeaf(leaves, leaf);
   }
   const ofKind = (kind: string) =>
     new Map([...leaves].filter(([, { node }]) => node.row.name === kind));
@@ -84,6 +92,7 @@ function checkUpdate(name: string, next: Tensor, state: Tensor | undefined): voi
       what: `the update '${name}' has no parameter to write to`,
       expected: 'the name of a parameter that the graph reads',
       found: name,
+      hint: 'or give its leaf as one that is written: graph(outputs, updates, [leaf])',
     });
   }
   if (next.dtype !== state.dtype || !sameShape(next.shape, state.shape)) {
@@ -161,5 +170,5 @@ export function rewrite(g: Graph, rule: Rewrite): Graph {
     const { node } = moved(tag);
     if (node.row.name === 'tag' && !named.has(node)) named.set(node, name);
   }
-  return assemble(move(g.outputs), move(g.updates), named);
+  return assemble(move(g.outputs), move(g.updates), g.parameters.values(), named);
 }

@@ -2,6 +2,7 @@
 export * from './array.js';
 export { bindShapes } from './bind.js';
 export * from './cost.js';
+export { cummax } from './cummax.js';
 export * from './dim.js';
 export * from './dtype.js';
 export { einsum } from './einsum.js';

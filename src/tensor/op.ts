@@ -103,6 +103,8 @@ export type OpRow<A extends object = Attributes> = {
   infer(inputs: readonly TensorType[], attributes: A): readonly TensorType[];
   /** Defaults to 0: operations that only move data. */
   flops?(inputs: readonly ConcreteType[], outputs: readonly ConcreteType[], attributes: A): number;
+  /** Outputs that nothing reads are not made: they cost no bytes. */
+  readonly onDemand?: true;
   /** The output shares its input's memory: it costs no bytes. */
   readonly view?: true;
   /** The output IS the first input: a mark for rewrites and gradients, gone before execution. */

@@ -48,6 +48,7 @@ const rows = (length: Dim, { dtype, shape }: TensorType): TensorType => ({
 
 export const scanRow = defineOp<ScanAttributes>({
   name: 'scan',
+  onDemand: true,
   infer: (given, { body }) => {
     const { states, inputs, captured, outputs } = body.parts;
     const length = given[states.length].shape[0];
@@ -227,9 +228,9 @@ function scanGradient({
 
   const dNext = carried.map((i) => {
     const back = slope.get(at.states[i]) ?? zeros(states[i]);
-    const cut = through ? through.where(back, 0) : back;
     const more = dBefores[i];
-    return more ? cut.add(more) : cut;
+    const all = more ? back.add(more) : back;
+    return through ? through.where(all, 0) : all;
   });
   // Gradients of what every step reads add up; those of inputs are stacked.
   const shared = captured.flatMap((c, i) => {

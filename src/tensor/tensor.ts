@@ -117,6 +117,11 @@ export class Tensor extends Elementwise {
     return build(quantized.dynamicQuantizeMatmul, [this, codes, scales])[0];
   }
 
+  /** this @ other for 8-bit integers of either sign, summed exactly: i32. */
+  matmulInteger(other: Tensor): Tensor {
+    return build(quantized.matmulInteger, [this, other])[0];
+  }
+
   /** this ? a : b, for a bool tensor. */
   where(a: Operand, b: Operand): Tensor {
     const typed = a instanceof Tensor ? a : b;

@@ -53,7 +53,7 @@ export type Checkpoint = { readonly path: string; readonly manifest: Manifest };
 /** A checkpoint that was passed over, and why. */
 export type Skipped = { readonly path: string; readonly reason: string };
 
-const folderName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
+export const folderName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
 
 export type CheckpointFacts = Pick<Manifest, 'step' | 'position' | 'seed' | 'config' | 'best'>;
 

@@ -3,6 +3,7 @@
 import { buildProgram, type Model } from '../models/model.js';
 import type { Device } from '../runtime/device.js';
 import {
+  castArray,
   grad,
   graph,
   isFloat,
@@ -64,8 +65,8 @@ export async function findOverflow(
   ];
   const counts = graph(Object.fromEntries(places.map(({ x }, i) => [`bad${i}`, notFinite(x)])));
   const values = new Map<string, NDArray>();
-  for (const { name } of declarations.parameters.values()) {
-    values.set(name, await model.weights.read(name));
+  for (const { name, dtype } of declarations.parameters.values()) {
+    values.set(name, castArray(await model.weights.read(name), dtype));
   }
   await using program = await device.compile(counts, { parameters: values, signal });
   const results = await program.run(batch, { signal });

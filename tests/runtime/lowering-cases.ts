@@ -10,6 +10,7 @@ import {
   type NDArray,
   type OpRow,
   type Tensor,
+  withGradient,
 } from '../../src/tensor/index.js';
 import { binaryRows } from '../../src/tensor/ops/binary.js';
 import { dynamicQuantizeMatmul, matmulNBits } from '../../src/tensor/ops/quantized.js';
@@ -195,6 +196,59 @@ const rest: Case[] = [
       depthwise: line.conv(taps, undefined, { groups: 4, dilation: 2 }),
     }),
     tolerance: { f32: 1e-5 },
+  },
+  {
+    row: 'convTranspose',
+    types: floats,
+    arrays: (dtype) => ({
+      image: random(dtype, [2, 6, 4, 3]),
+      line: random(dtype, [2, 4, 5], { seed: 2 }),
+      square: random(dtype, [6, 2, 3, 3], { seed: 3 }),
+      taps: random(dtype, [4, 1, 3], { seed: 4 }),
+    }),
+    make: ({ image, line, square, taps }) => ({
+      strided: image.convTranspose(square, { groups: 2, stride: 2, padding: 1, sizes: [8, 6] }),
+      depthwise: line.convTranspose(taps, { groups: 4, dilation: 2, padding: 1 }),
+    }),
+    tolerance: { f32: 1e-5 },
+  },
+  {
+    row: 'convKernel',
+    types: floats,
+    arrays: (dtype) => ({
+      image: random(dtype, [2, 4, 7, 6]),
+      slopes: random(dtype, [2, 6, 4, 3], { seed: 2 }),
+      tiles: random(dtype, [2, 6, 3, 3], { seed: 3 }),
+    }),
+    make: ({ image, slopes, tiles }) => ({
+      strided: image.convKernel(slopes, [3, 3], { groups: 2, stride: 2, padding: 1 }),
+      tiled: image.convKernel(tiles, [2, 2], { stride: 2 }),
+    }),
+    tolerance: { f32: 1e-5 },
+  },
+  {
+    row: 'maxPoolIndices',
+    types: floats,
+    arrays: withX([2, 3, 7, 6]),
+    make: ({ x }) => ({
+      plain: x.maxPoolIndices(2),
+      overlapping: x.maxPoolIndices(3, { stride: 2, padding: 1 }),
+    }),
+  },
+  {
+    row: 'matmulInteger',
+    types: ['i8', 'u8'],
+    arrays: (dtype) => ({
+      x: random(dtype, [2, 5, 64], dtype === 'i8' ? { low: -128, high: 128 } : { high: 256 }),
+      w: random('i8', [64, 3], { low: -128, high: 128, seed: 2 }),
+    }),
+    make: ({ x, w }) => x.matmulInteger(w),
+  },
+  {
+    row: 'withGradient',
+    types: floats,
+    arrays: withX([3, 5]),
+    make: ({ x }) => withGradient(x.sign(), [x], (g) => [g]),
   },
   {
     row: 'maxPool',

@@ -69,6 +69,20 @@ describe('updates in place', () => {
     return new Map(await Promise.all(entries));
   };
 
+  it('writes a parameter that the graph does not read', async () => {
+    const x = input('x', 'f32', ['n', 8]);
+    const last = parameter('last', 'f32', [8]);
+    const g = graph({ y: x.mul(2) }, { last: x.sum(0) }, [last]);
+    const held = await put(new Map([['last', random('f32', [8])]]));
+    await using program = await device.compile(g, { parameters: held });
+    for (const i of [0, 1]) {
+      await program.run({ x: batch(i) });
+      const expected = interpret(g, { x: batch(i) }, { last: random('f32', [8]) }).updates;
+      const found = await held.get('last')?.read();
+      expectClose(found as NDArray, expected.get('last') as NDArray);
+    }
+  });
+
   it('equals ping-pong bit for bit over 20 steps, and the interpreter nearly', async () => {
     const { loss, updates } = step();
     const held = await put(start());

@@ -15,7 +15,7 @@ import {
   sampleNorm,
   trainedActivations,
 } from '../../nn/index.js';
-import { AnyformerError, type Tensor } from '../../tensor/index.js';
+import type { Tensor } from '../../tensor/index.js';
 
 const activationName = z.enum([...Object.keys(activations), ...Object.keys(trainedActivations)]);
 
@@ -75,15 +75,10 @@ const names = { mixerNorm: 'norm1', mixer: 'mixer', channelNorm: 'norm2', channe
 
 /** x[batch, seq, width] -> the same shape. */
 export function metaformerLayer(s: Scope, x: Tensor, o: Layer): Tensor {
-  const { spec, eps, context, defaults } = o;
+  const { spec, eps, defaults } = o;
   const { mixer, options } = layerMixer(spec, defaults);
-  if (context.bias && !mixer.biased) {
-    throw new AnyformerError('models/position', {
-      what: `${s.path}: the mixer '${mixer.name}' has no scores to add positions to`,
-      expected: 'a position that enters elsewhere: none, learned, sinusoid',
-      found: 'a bias of scores',
-    });
-  }
+  // Mixers without scores see order in their own way, or not at all.
+  const context = mixer.biased ? o.context : { ...o.context, bias: undefined };
   const scaled = (name: string, y: Tensor): Tensor => {
     const value = spec.layer_scale;
     if (value === undefined) return y;

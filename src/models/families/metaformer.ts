@@ -31,8 +31,11 @@ const config = z
     norm_eps: z.number().positive().default(1e-6),
     max_position_embeddings: z.int().positive(),
     tie_word_embeddings: z.boolean().default(true),
-    /** Factor of the last hidden state before the head; T5 uses width^(-1/2) with tied weights. */
-    logit_scale: z.number().positive().default(1),
+    /**
+     * Factor of the embeddings where they enter: added positions of size 1 drown those of a tied table
+     * that is small for the head's sake.
+     */
+    embedding_scale: z.number().positive().default(1),
     bos_token_id: z.int().nonnegative().nullish(),
     eos_token_id: z.union([z.int().nonnegative(), z.array(z.int().nonnegative())]).nullish(),
   })
@@ -82,8 +85,10 @@ export const metaformer = decoderFamily<MetaformerConfig>({
   logits: (s, c, { ids, positions, mask, states, keep }) => {
     const defaults = mixerDefaults(c);
     const { hidden_size: width, max_position_embeddings: length } = c;
-    const embedded = embedding(s.at('embed_tokens'), ids, c.vocab_size, width);
-    let x = positioned(s.at('positions'), embedded, positions, c.position, { width, length });
+    const found = embedding(s.at('embed_tokens'), ids, c.vocab_size, width);
+    const entering = c.embedding_scale === 1 ? found : found.mul(c.embedding_scale);
+    let x = positioned(s.at('positions'), entering, positions, c.position, { width, length });
+    checkBias(c);
     const bias = isBias(c.position)
       ? scoreBias(
           s.at('relative_bias'),
@@ -104,7 +109,7 @@ export const metaformer = decoderFamily<MetaformerConfig>({
       });
     });
     const last = normOf(c.norm, c.norm_eps)(s.at('norm'), keep ? keep(x) : x);
-    return head(s, c, c.logit_scale === 1 ? last : last.mul(c.logit_scale));
+    return head(s, c, last);
   },
   states: (c) => {
     const defaults = mixerDefaults(c);
@@ -121,6 +126,17 @@ function head(s: Scope, c: MetaformerConfig, hidden: Tensor): Tensor {
   const at = c.tie_word_embeddings ? s.at('embed_tokens') : s.at('lm_head');
   const size = { rows: c.vocab_size, columns: c.hidden_size };
   return at.module('head', () => matrixProduct(at, hidden, size));
+}
+
+function checkBias(c: MetaformerConfig): void {
+  if (!isBias(c.position)) return;
+  const defaults = mixerDefaults(c);
+  if (c.layers.some((spec) => layerMixer(spec, defaults).mixer.biased)) return;
+  throw new AnyformerError('models/position', {
+    what: `positions of type '${c.position.type}' are added to scores, and no mixer has any`,
+    expected: 'a layer of attention, or another position: none, learned, sinusoid',
+    found: [...new Set(c.layers.map(({ mixer }) => mixer.type))].join(', '),
+  });
 }
 
 const noState = (layer: number, name: string) =>

@@ -109,6 +109,9 @@ function materialise({ dtype, shape, items }: Known): Tensor {
       add: (a, b) => a.add(b),
       mul: (a, b) => a.mul(b),
       floorDiv: (a, divisor) => a.div(vector(divisor)),
+      min: (a, b) => a.minimum(b),
+      max: (a, b) => a.maximum(b),
+      ceilLog: (a, factor) => a.maximum(1).cast('f64').log().mul(factor).ceil().cast('i64'),
     }),
   );
   const data = parts.length === 0 ? vector() : concat(parts, 0);

@@ -82,17 +82,17 @@ export function convolution(n: NodeReader, x: Tensor, weight: Tensor, bias?: Ten
 const throughFloat = (x: Tensor, apply: (x: Tensor) => Tensor): Tensor =>
   isFloat(x.dtype) ? apply(x) : apply(x.cast('f32')).cast(x.dtype);
 
-function maxPool(n: NodeReader): Tensor {
-  n.ignore('storage_order');
-  if (n.wants(1)) {
-    n.refuse({
-      what: 'the positions of the largest elements are not supported',
-      expected: '1 output',
-    });
-  }
+/** Positions are those in the flattened tensor, row by row. */
+function maxPool(n: NodeReader): Tensor[] {
   const x = n.tensor(0);
   const { kernel, ...options } = windowOf(n, x.shape.slice(2), n.ints('kernel_shape') ?? []);
-  return throughFloat(x, (y) => y.maxPool(kernel, options));
+  const y = throughFloat(x, (value) => value.maxPool(kernel, options));
+  if (!n.wants(1)) {
+    n.ignore('storage_order');
+    return [y];
+  }
+  n.only('storage_order', 0);
+  return [y, (isFloat(x.dtype) ? x : x.cast('f32')).maxPoolIndices(kernel, options)];
 }
 
 function averagePool(n: NodeReader): Tensor {

@@ -1,9 +1,18 @@
-// Matrix products with packed weights. The kernels are ONNX Runtime's; the reference kernels here
-// define what they must return.
-import { fromNumbers, type NDArray, toNumbers } from '../array.js';
-import { sameDim, showShape } from '../dim.js';
+// Matrix products with packed weights, and of integers. The kernels are ONNX Runtime's; the reference
+// kernels here define what they must return.
+import { fromNumbers, type NDArray, sizeOf, toNumbers } from '../array.js';
+import { broadcast, sameDim, showShape } from '../dim.js';
 import { roundHalfEven } from '../dtype.js';
-import { defineOp, int, reject } from '../op.js';
+import {
+  defineOp,
+  type Emitter,
+  flat,
+  int,
+  reject,
+  type TensorType,
+  type ValueName,
+} from '../op.js';
+import { broadcastIndex } from '../strides.js';
 
 export type NBitsAttributes = {
   /** Output and input features of the matrix. */
@@ -166,4 +175,59 @@ export const dynamicQuantizeMatmul = defineOp<object>({
     }
     return [fromNumbers(dtype, shape, out)];
   },
+});
+
+/** A signed tensor as unsigned ones of the same order: the sign bit turned, so that -128 is 0. */
+function unsigned(emit: Emitter, value: ValueName, { dtype }: TensorType): ValueName {
+  if (dtype === 'u8') return value;
+  return emit.node('BitwiseXor', [emit.cast(value, 'i8', 'u8'), emit.scalar('u8', 128)]);
+}
+
+/**
+ * a @ b over the last two axes for 8-bit integers of either sign, summed in i32 exactly. ONNX
+ * Runtime's kernels of mixed signs saturate pairs of products in 16 bits on processors without VNNI;
+ * those of unsigned numbers do not, so that is what both become, with zero points of 128.
+ */
+export const matmulInteger = defineOp<object>({
+  name: 'matmulInteger',
+  infer: ([a, b]) => {
+    for (const { dtype } of [a, b]) {
+      if (dtype !== 'u8' && dtype !== 'i8') reject('both factors have 8 bits', 'u8 or i8', dtype);
+    }
+    const lead = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    const [rows, inner] = a.shape.slice(-2);
+    const [inner2, columns] = b.shape.slice(-2);
+    const matrices = a.shape.length >= 2 && b.shape.length >= 2;
+    if (!matrices || !lead || !sameDim(inner, inner2)) {
+      reject(
+        'the factors do not multiply',
+        'matrices with equal inner sizes and leading axes that broadcast',
+        `${showShape(a.shape)} x ${showShape(b.shape)}`,
+      );
+    }
+    return [{ dtype: 'i32', shape: [...lead, rows, columns] }];
+  },
+  flops: ([a], [{ shape }]) => 2 * (a.shape.at(-1) ?? 0) * sizeOf(shape),
+  lower: (emit, { values, inputs }) => {
+    const factors = values.map((value, i) => unsigned(emit, value, inputs[i]));
+    const zeros = inputs.map(({ dtype }) => emit.scalar('u8', dtype === 'i8' ? 128 : 0));
+    return emit.node('MatMulInteger', [...factors, ...zeros]);
+  },
+  evaluate: ([a, b], _, [{ dtype, shape }]) => {
+    const [rows, inner] = a.shape.slice(-2);
+    const columns = shape[shape.length - 1];
+    const lead = shape.slice(0, -2);
+    const ia = broadcastIndex(a.shape.slice(0, -2), lead);
+    const ib = broadcastIndex(b.shape.slice(0, -2), lead);
+    const [x, y] = [toNumbers(a), toNumbers(b)];
+    const out = new Float64Array(sizeOf(shape));
+    for (let i = 0; i < out.length; i++) {
+      const batch = Math.floor(i / (rows * columns));
+      const row = (ia(batch) * rows + (Math.floor(i / columns) % rows)) * inner;
+      const column = ib(batch) * inner * columns + (i % columns);
+      for (let k = 0; k < inner; k++) out[i] += x[row + k] * y[column + k * columns];
+    }
+    return [fromNumbers(dtype, shape, out)];
+  },
+  gradient: flat,
 });

@@ -1,5 +1,14 @@
 // Cases of the rows that read and write by computed positions.
-import { fromNumbers, input, ndarray, type Tensor } from '../../../src/tensor/index.js';
+import {
+  ceilLog,
+  dim,
+  fromNumbers,
+  input,
+  maxDims,
+  minDims,
+  ndarray,
+  type Tensor,
+} from '../../../src/tensor/index.js';
 import { bools, f32, f64, i64, randomArray, reader, table } from '../arrays.js';
 import type { OpCase, OpRefusal } from './case.js';
 
@@ -186,6 +195,22 @@ const tops: OpCase[] = [
     build: ({ x }) => x.topK('n').values,
     type: 'f32[n, n]',
     values: [4, 3, 8, 7],
+  },
+  {
+    row: 'topK',
+    what: 'as many as the logarithm of a named size, at most that size',
+    inputs: { x: f32([2, 4], [1, 2, 3, 4, 8, 7, 6, 5]), y: f32([5], [4, 1, 5, 2, 3]) },
+    shapes: { x: ['n', 4], y: ['m'] },
+    build: ({ x, y }) => [
+      x.topK(minDims(ceilLog(dim('n'), 3), dim('n')), 0).values,
+      y.topK(maxDims(minDims(ceilLog(dim('m')), dim('m')), 1)).values,
+    ],
+    type: ['f32[min(ceil(3 log(n)), n), 4]', 'f32[max(1, min(ceil(log(m)), m))]'],
+    // ceil(3 ln 2) = 3 rows, of which there are 2; ceil(ln 5) = 2.
+    values: [
+      [8, 7, 6, 5, 1, 2, 3, 4],
+      [5, 4],
+    ],
   },
   {
     row: 'topK',

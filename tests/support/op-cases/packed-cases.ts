@@ -49,7 +49,35 @@ const packed = (bits: 4 | 8, offset: number): OpCase => ({
 
 const integers = fromNumbers('i8', [3, 2], [1, -2, 3, 4, -5, 127]);
 
+/** Bytes with every extreme among them; three of 16 in each sum would pass 2^15. */
+const bytes = (dtype: 'u8' | 'i8', shape: readonly number[], salt: number) =>
+  fromNumbers(
+    dtype,
+    shape,
+    table(shape, (...at) => {
+      const value = (at.reduce((sum, v, i) => sum + v * (5 + 2 * i), salt) * 85) % 256;
+      return dtype === 'i8' ? value - 128 : value;
+    }),
+  );
+
+const products: OpCase[] = (['u8', 'i8'] as const).flatMap((left) =>
+  (['u8', 'i8'] as const).map((right): OpCase => {
+    const [a, b] = [bytes(left, [2, 3, 16], 3), bytes(right, [16, 2], 1)];
+    const [aAt, bAt] = [reader(a), reader(b)];
+    return {
+      row: 'matmulInteger',
+      what: `${left} by ${right}`,
+      inputs: { a, b },
+      shapes: { a: ['n', 3, 16] },
+      build: (leaf) => leaf.a.matmulInteger(leaf.b),
+      type: 'i32[n, 3, 2]',
+      values: table([2, 3, 2], (n, i, j) => total(range(16).map((k) => aAt(n, i, k) * bAt(k, j)))),
+    };
+  }),
+);
+
 export const packedCases: readonly OpCase[] = [
+  ...products,
   packed(4, 8),
   packed(8, 128),
   {
@@ -71,6 +99,18 @@ export const packedCases: readonly OpCase[] = [
 ];
 
 export const packedRefusals: readonly OpRefusal[] = [
+  {
+    row: 'matmulInteger',
+    what: 'wide integers',
+    build: () => input('a', 'i32', [2, 2]).matmulInteger(input('b', 'u8', [2, 2])),
+    message: /8 bits/,
+  },
+  {
+    row: 'matmulInteger',
+    what: 'other inner sizes',
+    build: () => input('a', 'u8', [2, 3]).matmulInteger(input('b', 'u8', [2, 2])),
+    message: /do not multiply/,
+  },
   {
     row: 'matmulNBits',
     what: 'codes of another layout',
