@@ -5,6 +5,7 @@ import { openDecoder } from '../src/decode/index.js';
 import { memoryStore } from '../src/models/checkpoint.js';
 import { poolformerPresets } from '../src/models/families/poolformer.js';
 import { loadModelFolder, saveModel } from '../src/models/folder.js';
+import { poolformerWeights } from '../src/models/import/poolformer.js';
 import { initialModel } from '../src/models/initial.js';
 import {
   createModel,
@@ -242,4 +243,47 @@ describe('poolformer', () => {
       expect(declare(model).stored.size).toBe(values.size);
     },
   );
+
+  it('loads one set of weights from three layouts of names', async () => {
+    const config = { ...small('pooling'), layer_scale_init_value: 0.5 };
+    const model = await loud(config);
+    const scores = async (weights: Model['weights']) => {
+      const built = visionProgram({ ...model, weights });
+      const parameters = await parameterValues({ ...model, weights }, built);
+      await using program = await device.compile(built.graph, { parameters });
+      return toNumbers((await program.run({ pixels: normalArray([2, 1, 12, 12], 4) })).scores);
+    };
+    const wanted = await scores(model.weights);
+    /** Names of stage 1, block 0 and of what stands around it, as each layout has them. */
+    const layouts: Record<string, (name: string) => string> = {
+      official: (name) => name,
+      timm: (name) =>
+        name
+          .replace('patch_embed.proj', 'stem.conv')
+          .replace(/^network\.1\.proj/, 'stages.1.downsample.conv')
+          .replace(/^network\.(\d)\.(\d)\./, (_, i, j) => `stages.${i / 2}.blocks.${j}.`)
+          .replace(/layer_scale_(\d)$/, 'layer_scale$1.scale')
+          .replace(/^head\./, 'head.fc.')
+          .replace(/^norm\./, 'head.norm.'),
+      huggingFace: (name) =>
+        name
+          .replace('patch_embed.proj', 'poolformer.encoder.patch_embeddings.0.projection')
+          .replace(/^network\.1\.proj/, 'poolformer.encoder.patch_embeddings.1.projection')
+          .replace(/^network\.(\d)\.(\d)\./, (_, i, j) => `poolformer.encoder.block.${i / 2}.${j}.`)
+          .replace('norm1', 'before_norm')
+          .replace('norm2', 'after_norm')
+          .replace(/mlp\.fc/, 'output.conv')
+          .replace(/^head\./, 'classifier.'),
+    };
+    for (const rename of Object.values(layouts)) {
+      const arrays = new Map<string, NDArray>();
+      for (const name of model.weights.names()) {
+        const array = await model.weights.read(name);
+        const shape = /fc[12]\.weight/.test(name) ? [...array.shape, 1, 1] : array.shape;
+        arrays.set(rename(name), { ...array, shape });
+      }
+      const found = await scores(await poolformerWeights(memoryStore(arrays)));
+      expectNear(found, wanted, 1e-6);
+    }
+  });
 });

@@ -21,6 +21,7 @@ import {
   parseLedger,
   readLedger,
 } from '../src/systems/ledger.js';
+import { parseScratchpad } from '../src/systems/nope/scratchpad.js';
 import { runClaims } from '../src/systems/run.js';
 import { system } from '../src/systems/system.js';
 import { AnyformerError } from '../src/tensor/index.js';
@@ -234,6 +235,18 @@ describe('running claims', () => {
     expect(() =>
       system({ id: 1, slug: 'x', family: 'block', paper, claims: [claim, claim] }),
     ).toThrowError(expect.objectContaining({ code: 'systems/claim' }));
+  });
+});
+
+it('scratchpads that are none are refused', () => {
+  for (const text of ['', 'Thinking step by step:  in 3', 'in 3. Thus, 4']) {
+    expect(() => parseScratchpad(text)).toThrowError(
+      expect.objectContaining({ code: 'systems/scratchpad' }),
+    );
+  }
+  expect(parseScratchpad('Thinking step by step:  in 3 out 4 # re x y. Thus, z')).toEqual({
+    steps: [{ input: '3', output: '4' }, { remaining: 'x y' }],
+    answer: 'z',
   });
 });
 

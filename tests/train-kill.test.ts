@@ -1,5 +1,6 @@
 // A training run killed again and again at random moments ends with the very numbers of one that was
 // left alone. The real program, `kill -9`. ANYFORMER_KILLS sets how often (10 unless told).
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,6 +49,17 @@ async function config(out: string): Promise<string> {
 const timeless = async (out: string) =>
   (await readFile(join(place, out, 'metrics.jsonl'), 'utf8')).replace(/"seconds":[^,}]+/g, '');
 
+/** Until the program has told so many events: moments that do not depend on the machine's speed. */
+const events = (child: ChildProcess, count: number) =>
+  new Promise<void>((done) => {
+    let lines = 0;
+    child.stdout?.on('data', (text: string) => {
+      lines += text.split('\n').length - 1;
+      if (lines >= count) done();
+    });
+    child.once('close', () => done());
+  });
+
 it(
   `${kills} kills change nothing`,
   async () => {
@@ -57,9 +69,9 @@ it(
     const folder = join(place, 'killed', 'checkpoints');
     const from: number[] = [];
     while (from.length < kills) {
-      const { child, ended, says } = start(['train', path, '--resume']);
-      await says('parameters,');
-      await new Promise((done) => setTimeout(done, Math.random() * 350));
+      const { child, ended } = start(['train', path, '--resume', '--json']);
+      await events(child, 1 + Math.floor(Math.random() * 20));
+      await new Promise((done) => setTimeout(done, Math.random() * 60));
       child.kill('SIGKILL');
       const { code } = await ended;
       expect(code, 'finished before it was killed').toBeNull();

@@ -1,10 +1,20 @@
 // What attention does beyond the conformance suite: errors, and queries that may see nothing.
 import { describe, expect, it } from 'vitest';
+import { normalArray } from '../../tests/support/draw.js';
 import { frozen } from '../../tests/support/frozen.js';
 import { mixerCases } from '../../tests/support/mixer-cases.js';
 import { expectNear, maskOf } from '../../tests/support/mixer-run.js';
 import { Scope } from '../nn/index.js';
-import { fromNumbers, graph, input, interpret, type NDArray, toNumbers } from '../tensor/index.js';
+import {
+  fromNumbers,
+  type Graph,
+  graph,
+  input,
+  interpret,
+  type NDArray,
+  tap,
+  toNumbers,
+} from '../tensor/index.js';
 import { resolveMixer } from './registry.js';
 
 describe('errors', () => {
@@ -61,5 +71,39 @@ describe('attention', () => {
     };
     const y = interpret(g, feeds, frozen(g, root.declarations, stored)).outputs.get('y') as NDArray;
     expectNear(toNumbers(y), [4, 4, 3, 4, 3, 4], 1e-6);
+  });
+
+  it('adds a bias to its scores', () => {
+    const [, { options, width }] = mixerCases.attention;
+    const resolved = resolveMixer('attention', options);
+    const seq = 6;
+    const x = normalArray([1, seq, width], 1);
+    const root = Scope.root();
+    const positions = fromNumbers('i64', [1, seq], [0, 1, 2, 3, 4, 5]);
+    const bias = normalArray([1, 4, seq, seq], 2, 3);
+    const g = (extra: boolean) => {
+      const y = resolved.mixer.mix(root.at('m'), input('x', 'f32', x.shape), resolved.options, {
+        positions: input('positions', 'i64', [1, seq]),
+        bias: extra ? input('bias', 'f32', bias.shape) : undefined,
+      });
+      return graph({ y });
+    };
+    const [plain, biased] = [g(false), g(true)];
+    const stored = new Map<string, NDArray>();
+    for (const [i, { name, shape }] of [...root.declarations.stored.values()].entries()) {
+      stored.set(name, normalArray(shape, 10 + i, 0.5));
+    }
+    const scoresOf = (one: Graph, feeds: Record<string, NDArray>) => {
+      const tapped = graph({ s: tap(one, 'm.scores') });
+      const weights = frozen(tapped, root.declarations, stored);
+      return toNumbers(interpret(tapped, feeds, weights).outputs.get('s') as NDArray);
+    };
+    const without = scoresOf(plain, { x, positions });
+    const added = toNumbers(bias);
+    expectNear(
+      scoresOf(biased, { x, positions, bias }),
+      without.map((score, i) => score + added[i]),
+      1e-5,
+    );
   });
 });

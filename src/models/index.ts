@@ -8,6 +8,8 @@ export {
 } from './checkpoint.js';
 export { type EncodeOptions, type Encoder, openEncoder, tokenize } from './encoder.js';
 export { type ExportOptions, exportOnnx, onnxFiles, onnxModel } from './export-onnx.js';
+export { equalParameterHidden } from './families/metaformer-layer.js';
+export { poolformerPresets } from './families/poolformer.js';
 export { familyOf } from './families/registry.js';
 export {
   type DecoderFamily,
@@ -20,6 +22,7 @@ export {
   visionFamily,
 } from './family.js';
 export { loadModelFolder, modelFiles, type SaveOptions, saveModel } from './folder.js';
+export { poolformerWeights } from './import/poolformer.js';
 export { importTinyStories } from './import/tinystories.js';
 export { importUseLite, loadUseLitePackage } from './import/use-lite.js';
 export {

@@ -33,7 +33,10 @@ export function initialModel(
   return { ...empty, weights: memoryStore(new Map(weights)) };
 }
 
-export function initialValue({ name, dtype, shape, init }: ParameterDeclaration, seed: number): NDArray {
+export function initialValue(
+  { name, dtype, shape, init }: ParameterDeclaration,
+  seed: number,
+): NDArray {
   const stream = hashText(name) ^ seed;
   const count = sizeOf(shape);
   const value = (i: number): number => {

@@ -3,6 +3,7 @@
 import { extraParameters, stepTimeRatio } from './nope/cost.js';
 import { alibiConventions, bucketMismatches, rotaryShift, schemeErrors } from './nope/exactness.js';
 import { compareSchemes, type Scale } from './nope/length.js';
+import { scratchpadMismatches } from './nope/scratchpad.js';
 import { disagreements } from './nope/tasks.js';
 import { distanceError, placeError } from './nope/theorems.js';
 import { type MeasureContext, system } from './system.js';
@@ -101,6 +102,12 @@ export default system({
       paper: 'datasets of section 3',
       holds: 'wrong = 0',
       measure: async ({ seed, mode }) => disagreements(mode === 'quick' ? 200 : 1000, seed),
+    },
+    {
+      says: 'scratchpads come back from their text in all 32 formats',
+      paper: 'five parts of a step, on or off',
+      holds: 'mismatches = 0',
+      measure: async () => scratchpadMismatches(),
     },
     {
       says: 'no positions copy a repeated token at unseen lengths better than absolute and rotary ones',

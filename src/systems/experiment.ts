@@ -1,8 +1,10 @@
 // What training claims share: fresh weights from a seed, a plain loop of steps, and a compiled program
 // of the result. Every run of a comparison gets the same data, steps and recipe.
+
+import { memoryStore } from '../models/checkpoint.js';
 import { initialModel } from '../models/initial.js';
-import { type Built, type Model, parameterValues } from '../models/model.js';
-import type { NDArray } from '../tensor/index.js';
+import { type Built, declare, type Model, parameterValues } from '../models/model.js';
+import { fromNumbers, type NDArray, toNumbers } from '../tensor/index.js';
 import type { Objective } from '../train/objectives.js';
 import { adamw } from '../train/optimizers.js';
 import { cosine } from '../train/schedules.js';
@@ -19,6 +21,8 @@ export type Recipe = {
   seed: number;
   decay?: number;
   warmup?: number;
+  /** Matrices begin at 1/sqrt(inputs), so that hidden values have size 1 at any width. */
+  evenInit?: boolean;
   /** The batch of a step, 0 at the first. */
   batch(step: number): Readonly<Record<string, NDArray>>;
 };
@@ -32,7 +36,8 @@ export async function train(
 ): Promise<Trained> {
   const { what, config, objective, steps, rate, seed, decay = 0.01 } = recipe;
   const { warmup = Math.ceil(steps / 20) } = recipe;
-  const model = initialModel({ name: what, config, tokenizer: undefined }, { seed });
+  const fresh = initialModel({ name: what, config, tokenizer: undefined }, { seed });
+  const model = recipe.evenInit ? await evened(fresh) : fresh;
   const options = {
     optimizer: adamw({ beta2: 0.99 }),
     rate,
@@ -49,6 +54,21 @@ export async function train(
     if (step % 20 === 0) progress(`${what}, step ${step} of ${steps}, loss ${loss.toFixed(3)}`);
   }
   return { model: await training.snapshot(), losses };
+}
+
+/** The model with every matrix that only multiplies scaled from its own deviation to 1/sqrt(inputs). */
+async function evened(model: Model): Promise<Model> {
+  const { stored, matrices } = declare(model);
+  const weights = new Map<string, NDArray>();
+  for (const { name, init } of stored.values()) {
+    const array = await model.weights.read(name);
+    const use = matrices.get(name.replace(/\.weight$/, ''));
+    const scales = init.kind === 'normal' && use && !use.roles.has('lookup');
+    const factor = scales ? 1 / (init.std * Math.sqrt(use.columns)) : 1;
+    const values = toNumbers(array).map((value) => value * factor);
+    weights.set(name, fromNumbers(array.dtype, array.shape, values));
+  }
+  return { ...model, weights: memoryStore(weights) };
 }
 
 export type Running = AsyncDisposable & {

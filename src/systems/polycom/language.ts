@@ -112,6 +112,7 @@ export async function languageLosses(context: MeasureContext): Promise<Record<st
         rate,
         seed,
         decay: 0.1,
+        evenInit: true,
         batch: (step) =>
           windows(
             text,
