@@ -37,6 +37,8 @@ const promised: Record<string, string[]> = {
   './models': ['createModel', 'loadModelFolder', 'encoderFamily', 'inspectModel'],
   './compress': ['compressPass', 'applyChain', 'calibrate', 'passes'],
   './decode': ['generate', 'openDecoder'],
+  './train': ['train', 'openTraining', 'causalLm', 'adamw', 'cosine', 'latestCheckpoint'],
+  './data': ['trainBpe', 'packedBatches', 'readLabelled'],
   './optimize': ['optimize', 'assess', 'METRICS', 'renderReport'],
   './runtime': ['cpuDevice', 'checkUpdates'],
 };
