@@ -1,8 +1,10 @@
 // The running maximum along an axis, which ONNX has no operator for: by doubling where the size is
 // known (log2 n steps, each over the whole tensor), by a scan where it is a name.
+
+import { concat } from './leaves.js';
 import { axisOf } from './op.js';
 import { scan } from './scan.js';
-import { concat, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 /** max(x[0], ..., x[i]) along an axis, from the end with `reverse`. */
 export function cummax(x: Tensor, axis: number, { reverse = false } = {}): Tensor {

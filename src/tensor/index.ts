@@ -10,6 +10,7 @@ export * from './error.js';
 export { grad, straightThrough, withGradient } from './gradient.js';
 export { type Graph, graph, patch, type Rewrite, rewrite, tap } from './graph.js';
 export { interpret } from './interpret.js';
+export { concat, input, iota, parameter } from './leaves.js';
 export * from './op.js';
 export { blocksOf, type NBitsAttributes, unpackNBits } from './ops/quantized.js';
 export { currentPath, within } from './path.js';
@@ -38,16 +39,5 @@ export { type ScanOptions, scan } from './scan.js';
 export type { Step, StepFunction } from './scan-body.js';
 export { simplify, stripTags } from './simplify.js';
 export { erf } from './special.js';
-export {
-  build,
-  concat,
-  constant,
-  input,
-  iota,
-  type Node,
-  type Operand,
-  parameter,
-  scalar,
-  Tensor,
-} from './tensor.js';
+export { build, constant, type Node, type Operand, scalar, Tensor } from './tensor.js';
 export { VERSION } from './version.js';

@@ -6,8 +6,9 @@ import { ceilDiv, type DimLike, dim, shapeSize } from './dim.js';
 import type { DType } from './dtype.js';
 import { isInteger } from './dtype.js';
 import { AnyformerError } from './error.js';
+import { concat, iota } from './leaves.js';
 import { pathKeys, stepKeys } from './random.js';
-import { concat, iota, scalar, type Tensor } from './tensor.js';
+import { scalar, type Tensor } from './tensor.js';
 
 export type Randomness = {
   /** A whole number; 53 bits of it count. */

@@ -4,10 +4,11 @@
 import { dimNames, sameShape } from './dim.js';
 import { AnyformerError } from './error.js';
 import { type Graph, graph } from './graph.js';
+import { input } from './leaves.js';
 import { showType, type TensorType } from './op.js';
 import { schedule } from './schedule.js';
 import { concreteAttributes } from './simplify.js';
-import { build, input, type Node, type Tensor } from './tensor.js';
+import { build, type Node, type Tensor } from './tensor.js';
 
 export type Step = { states: readonly Tensor[]; outputs: readonly Tensor[] };
 export type StepFunction = (states: readonly Tensor[], inputs: readonly Tensor[]) => Step;

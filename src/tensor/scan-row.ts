@@ -10,11 +10,12 @@ import { type Bindings, type Dim, dim, sameShape } from './dim.js';
 import { isFloat } from './dtype.js';
 import { pullback } from './gradient.js';
 import { interpret } from './interpret.js';
+import { iota } from './leaves.js';
 import { defineOp, type GradientRule, int, ints, reject, showType, type TensorType } from './op.js';
 import type { LeafAttributes } from './ops/leaf.js';
 import { formal, ScanBody, transplant } from './scan-body.js';
 import { schedule } from './schedule.js';
-import { build, iota, scalar, type Tensor } from './tensor.js';
+import { build, scalar, type Tensor } from './tensor.js';
 
 export type ScanAttributes = {
   body: ScanBody;

@@ -7,11 +7,12 @@
 // number is a multiple of k to the one before (Williams and Peng 1990).
 import { type Dim, type DimLike, dim, sameDim } from './dim.js';
 import { AnyformerError } from './error.js';
+import { concat, iota } from './leaves.js';
 import { axisOf, reject } from './op.js';
 import { located } from './path.js';
 import { checkStates, closeBody, type Step, type StepFunction } from './scan-body.js';
 import { buildScan } from './scan-row.js';
-import { concat, iota, type Tensor } from './tensor.js';
+import type { Tensor } from './tensor.js';
 
 export type ScanOptions = {
   /** Before the first step. */

@@ -15,7 +15,7 @@ import {
 } from './op.js';
 import { binaryRows } from './ops/binary.js';
 import * as convolution from './ops/conv.js';
-import * as indexing from './ops/index.js';
+import * as indexing from './ops/indexing.js';
 import * as leaf from './ops/leaf.js';
 import * as matrix from './ops/matmul.js';
 import * as norm from './ops/norm.js';
@@ -420,16 +420,6 @@ export function build<A extends object>(
   return tensors;
 }
 
-/** A value fed at every run. */
-export function input(name: string, dtype: DType, shape: readonly DimLike[]): Tensor {
-  return build(leaf.input, [], { name, dtype, shape: shape.map(dim) })[0];
-}
-
-/** A weight, by its name in the checkpoint. */
-export function parameter(name: string, dtype: DType, shape: readonly DimLike[]): Tensor {
-  return build(leaf.parameter, [], { name, dtype, shape: shape.map(dim) })[0];
-}
-
 export function constant(value: NDArray): Tensor {
   return build(leaf.constant, [], { value })[0];
 }
@@ -441,15 +431,4 @@ export function scalar(dtype: DType, value: number): Tensor {
     reject(`${dtype} does not hold ${value}`, expected, String(value), 'cast the tensor to f32');
   }
   return constant(fromNumbers(dtype, [], [value]));
-}
-
-/** 0, 1, 2, ... as int64[size]. */
-export function iota(size: DimLike): Tensor {
-  return build(leaf.iota, [], { size: dim(size) })[0];
-}
-
-export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  if (tensors.length === 1) return tensors[0];
-  const at = located('concat', tensors, () => axisOf(axis, tensors[0]?.rank ?? 0));
-  return build(shaping.concat, tensors, { axis: at })[0];
 }
