@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { repository } from '../scripts/tree.mjs';
@@ -21,6 +22,7 @@ import {
   parseLedger,
   readLedger,
 } from '../src/systems/ledger.js';
+import { pictures } from '../src/systems/metaformer/pictures.js';
 import { parseScratchpad } from '../src/systems/nope/scratchpad.js';
 import { runClaims } from '../src/systems/run.js';
 import { system } from '../src/systems/system.js';
@@ -235,6 +237,52 @@ describe('running claims', () => {
     expect(() =>
       system({ id: 1, slug: 'x', family: 'block', paper, claims: [claim, claim] }),
     ).toThrowError(expect.objectContaining({ code: 'systems/claim' }));
+  });
+});
+
+describe('Fashion-MNIST files', () => {
+  const idx = (magic: number, sizes: readonly number[], bytes: number): Uint8Array<ArrayBuffer> => {
+    const file = new Uint8Array(4 + 4 * sizes.length + bytes);
+    const view = new DataView(file.buffer);
+    [magic, ...sizes].forEach((value, i) => {
+      view.setUint32(4 * i, value);
+    });
+    file.fill(7, 4 + 4 * sizes.length);
+    return file;
+  };
+  const read = (images: Uint8Array, labels: Uint8Array) =>
+    pictures(
+      {
+        device: {} as Device,
+        mode: 'quick',
+        seed: 0,
+        signal: undefined,
+        data: async (_, file) =>
+          new Uint8Array(gzipSync(file.includes('images') ? images : labels)),
+        progress: () => undefined,
+        note: () => undefined,
+      },
+      'train',
+    );
+  const [images, labels] = [idx(0x803, [3, 28, 28], 3 * 784), idx(0x801, [3], 3)];
+
+  it('are read', async () => {
+    const { count, pixels, labels: read3 } = await read(images, labels);
+    expect([count, pixels.length, read3.length, pixels[0]]).toEqual([3, 3 * 784, 3, 7]);
+  });
+
+  it.each([
+    ['cut short', images.slice(0, -1), labels],
+    ['of another size', idx(0x803, [3, 27, 28], 3 * 784), labels],
+    ['that count more than they hold', idx(0x803, [2 ** 31, 28, 28], 3 * 784), labels],
+    ['of labels in place of images', labels, labels],
+    ['that are empty', images, new Uint8Array()],
+  ])('%s are refused', async (_, broken, others) => {
+    await expect(read(broken, others)).rejects.toMatchObject({ code: 'data/idx' });
+  });
+
+  it('with fewer labels than pictures are refused', async () => {
+    await expect(read(images, idx(0x801, [2], 2))).rejects.toMatchObject({ code: 'data/idx' });
   });
 });
 

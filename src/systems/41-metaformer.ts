@@ -20,7 +20,7 @@ const onPictures =
   (context: MeasureContext): Promise<Measured> => {
     const { images, tests, epochs, seeds } = pictureScales[context.mode];
     context.note(
-      `Fashion-MNIST, ${images} pictures, ${epochs} epochs, ${seeds} seeds, ${tests} test pictures; two stages of widths 48 and 96, no LayerScale; a variant is trained once for all claims`,
+      `Fashion-MNIST, ${images} pictures, ${epochs} epochs, ${seeds} seed${seeds === 1 ? '' : 's'}, ${tests} test pictures; two stages of widths 48 and 96, LayerScale from 0.1; a variant is trained once for all claims`,
     );
     return measure(context);
   };

@@ -83,7 +83,7 @@ export default system({
       measure: (context) => {
         const { width, layers, steps, batch, sequence, seeds } = languageScales[context.mode];
         context.note(
-          `Moby-Dick by bytes, ${layers} layers of ${width}, ${steps} steps of ${batch} x ${sequence}, ${seeds} seeds; equal parameters, matrices begin at 1/sqrt(inputs)`,
+          `Moby-Dick by bytes, ${layers} layers of ${width}, ${steps} steps of ${batch} x ${sequence}, ${seeds} seed${seeds === 1 ? '' : 's'}; equal parameters`,
         );
         return languageLosses(context);
       },

@@ -29,18 +29,28 @@ function content(
     sizes.every((size, i) => view.getUint32(8 + 4 * i) === size) &&
     bytes.length === header + count * sizes.reduce((a, b) => a * b, 1);
   if (right) return { count, values: bytes.subarray(header) };
-  throw new AnyformerError('data/idx', {
-    what: `${file} is not the IDX file that its name says`,
-    expected: `magic number ${magic}, items of ${sizes.join(' x ') || '1'} bytes`,
-    found: `${bytes.length} bytes`,
-  });
+  const expected = `magic number ${magic}, items of ${sizes.join(' x ') || '1'} bytes`;
+  throw mismatch(file, expected, `${bytes.length} bytes`);
 }
+
+const mismatch = (file: string, expected: string, found: string) =>
+  new AnyformerError('data/idx', {
+    what: `${file} is not the IDX file that its name says`,
+    expected,
+    found,
+  });
 
 /** The training pictures or the test's. */
 export async function pictures(context: MeasureContext, part: 'train' | 't10k'): Promise<Pictures> {
   const [images, classes] = [`${part}-images-idx3-ubyte.gz`, `${part}-labels-idx1-ubyte.gz`];
   const { count, values } = content(await unpacked(context, images), 0x803, [SIDE, SIDE], images);
-  const { values: labels } = content(await unpacked(context, classes), 0x801, [], classes);
+  const { count: named, values: labels } = content(
+    await unpacked(context, classes),
+    0x801,
+    [],
+    classes,
+  );
+  if (named !== count) throw mismatch(classes, `${count} labels`, `${named} labels`);
   return { pixels: values, labels, count };
 }
 
