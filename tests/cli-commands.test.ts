@@ -105,7 +105,8 @@ describe('embed', () => {
       .split('\n')
       .map((line) => line.split('\t').map(Number));
     await using device = await cpuDevice();
-    await using encoder = await openEncoder(await loadModelFolder(model), device);
+    await using loaded = await loadModelFolder(model);
+    await using encoder = await openEncoder(loaded, device);
     const { data, shape } = await encoder.encode(sampleTexts);
     expect([rows.length, rows[0].length]).toEqual(shape);
     // Nine digits give every float32 back.
@@ -219,7 +220,7 @@ describe('compress', { timeout: 120_000 }, () => {
     const done = await cli(...argv, '--data', labelled, '--floor', 'cosine=0.1', '--out', out);
     expect(done.code).toBe(0);
     expect(done.stdout).toContain('low-rank:ratio=0.5+int8:block=16');
-    const made = await loadModelFolder(out);
+    await using made = await loadModelFolder(out);
     expect(made.quantization?.passes.map(({ name }) => name)).toEqual(['low-rank', 'int8']);
     expect(made.quality?.metrics).toHaveProperty('accuracy');
     // Texts that calibrated are not among those that judge.
@@ -239,13 +240,9 @@ describe('compress', { timeout: 120_000 }, () => {
     const sentences = await readTexts(path('sentences.txt'));
     await using device = await cpuDevice();
     const data = { name: '', sha256: '', texts: sentences };
-    const again = await measureQuality(
-      await loadModelFolder(model),
-      await loadModelFolder(out),
-      data,
-      device,
-      { version: '0' },
-    );
+    await using before = await loadModelFolder(model);
+    await using after = await loadModelFolder(out);
+    const again = await measureQuality(before, after, data, device, { version: '0' });
     expect(again.record.metrics.cosine).toEqual(quality.metrics.cosine);
     expect(again.record.metrics.recall).toEqual(quality.metrics.recall);
   });
@@ -264,7 +261,8 @@ describe('compress', { timeout: 120_000 }, () => {
       '--quiet',
     );
     expect([done.code, done.stderr]).toEqual([0, '']);
-    expect((await loadModelFolder(out)).quality?.metrics).toHaveProperty('perplexity');
+    await using written = await loadModelFolder(out);
+    expect(written.quality?.metrics).toHaveProperty('perplexity');
   });
 });
 
@@ -287,7 +285,7 @@ describe('optimize', { timeout: 120_000 }, () => {
     expect(done.code).toBe(0);
     const lines = done.stdout.trimEnd().split('\n');
     expect(lines.at(-1)).toMatch(/^chosen: \S+ {2}size 0\.\d+x {2}latency \S+ {2}quality 0\.9\d+/);
-    const made = await loadModelFolder(join(out, 'model'));
+    await using made = await loadModelFolder(join(out, 'model'));
     expect(made.quality?.metrics.cosine.after).toBeGreaterThan(0.9);
     expect(await readdir(join(out, 'model', 'onnx'))).toEqual(['model.onnx']);
     const report = await readFile(join(out, 'report.html'), 'utf8');

@@ -65,7 +65,7 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
       expect(left.filter((name) => /tmp|old/.test(name))).toEqual([]);
       if (code === 130 && left.length === 1) stopped++;
       else {
-        await loadModelFolder(out);
+        await using _ = await loadModelFolder(out);
         done++;
       }
     }

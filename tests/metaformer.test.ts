@@ -150,7 +150,7 @@ it('saves, loads and gives the same', async () => {
   const folder = await mkdtemp('/tmp/anyformer-metaformer-');
   const model = await loud(configOf({ type: 't5' }));
   await saveModel(model, folder, { overwrite: true });
-  const loaded = await loadModelFolder(folder);
+  await using loaded = await loadModelFolder(folder);
   const ids = [1, 2, 3, 4, 5];
   expect(await scoresOf(loaded, ids)).toEqual(await scoresOf(model, ids));
 });
