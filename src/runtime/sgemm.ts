@@ -6,7 +6,7 @@ import type { Device } from './device.js';
 export type SgemmOptions = {
   /** Side of the square matrices: 1024 is out of every cache level that matters. */
   size?: number;
-  /** Measured runs; the median counts. */
+  /** Measured runs; the fastest counts: what the machine can do, not what it was disturbed to. */
   runs?: number;
   signal?: AbortSignal | undefined;
 };
@@ -33,6 +33,5 @@ export async function machineGflops(device: Device, options: SgemmOptions = {}):
     await once();
     seconds.push((performance.now() - begin) / 1000);
   }
-  seconds.sort((a, b) => a - b);
-  return (2 * size ** 3) / seconds[runs >> 1] / 1e9;
+  return (2 * size ** 3) / Math.min(...seconds) / 1e9;
 }
