@@ -13,7 +13,14 @@ import {
 } from '../nn/index.js';
 import { AnyformerError, cost, dtypes, input, simplify, sizeOf } from '../tensor/index.js';
 import type { Family } from './family.js';
-import { type Built, isDecoder, isEncoder, type Model, wholeProgram } from './model.js';
+import {
+  type Built,
+  isDecoder,
+  isEncoder,
+  type Model,
+  tensorBytes,
+  wholeProgram,
+} from './model.js';
 import type { QualityRecord } from './quality.js';
 
 export type ModuleFacts = {
@@ -115,11 +122,6 @@ export const total = (
 const parentOf = (name: string): string =>
   name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : '';
 
-function storedBytes({ weights }: Model, name: string): number {
-  const { dtype, shape } = weights.type(name);
-  return dtypes[dtype].bytes * sizeOf(shape);
-}
-
 function modulesOf(
   model: Model,
   { declarations }: Built,
@@ -143,7 +145,7 @@ function modulesOf(
   for (const { name, shape } of declarations.stored.values()) {
     const path = parentOf(name);
     add(path, {
-      bytes: storedBytes(model, name),
+      bytes: tensorBytes(model.weights, name),
       parameters: packed.has(name) ? 0 : sizeOf(shape),
     });
     add(path, { parameters: sizes.get(path) });
@@ -184,7 +186,7 @@ function formatsOf(model: Model, declarations: Declarations): FormatFacts[] {
       format,
       matrices: known.matrices + 1,
       parameters: known.parameters + use.rows * use.columns,
-      bytes: known.bytes + tensors.reduce((sum, name) => sum + storedBytes(model, name), 0),
+      bytes: known.bytes + tensors.reduce((sum, name) => sum + tensorBytes(model.weights, name), 0),
     });
   }
   return [...found.values()];

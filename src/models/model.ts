@@ -4,11 +4,12 @@ import { type Declarations, type MatrixSpec, Scope, type ScopeSource } from '../
 import {
   AnyformerError,
   castArray,
-  fromNumbers,
+  dtypes,
   type Graph,
   graph,
   input,
   type NDArray,
+  sizeOf,
   type Tensor,
 } from '../tensor/index.js';
 import type { WeightStore } from './checkpoint.js';
@@ -213,7 +214,8 @@ export function storedBytes(model: Model): number {
   return bytes;
 }
 
-function tensorBytes(weights: WeightStore, name: string): number {
+/** Bytes of one stored tensor. */
+export function tensorBytes(weights: WeightStore, name: string): number {
   const { dtype, shape } = weights.type(name);
-  return fromNumbers(dtype, [], [0]).data.byteLength * shape.reduce((a, b) => a * b, 1);
+  return dtypes[dtype].bytes * sizeOf(shape);
 }

@@ -11,7 +11,7 @@ export type {
 } from './formats/format.js';
 export { formats, matrixLookup, matrixProduct, resolveFormat } from './formats/registry.js';
 export { sampleNorm } from './group-norm.js';
-export { embedding, fixedWidth, linear } from './linear.js';
+export { embedding, fixedWidth, linear, unembedding } from './linear.js';
 export { layerNorm, type Norm, rmsNorm } from './norm.js';
 export { polyNorm, polyNormOf, polyRelu, polyReluOf } from './polynomial.js';
 export { type Rotary, rotaryTables, rotate, sinusoid } from './position.js';

@@ -17,6 +17,12 @@ export function embedding(s: Scope, ids: Tensor, vocabulary: number, width: numb
   return s.module('embedding', () => matrixLookup(s, ids, { rows: vocabulary, columns: width }));
 }
 
+/** Scores of every table entry: hidden [..., width] -> [..., vocabulary]. The table may be tied. */
+export function unembedding(s: Scope, hidden: Tensor, vocabulary: number): Tensor {
+  const size = { rows: vocabulary, columns: fixedWidth(hidden) };
+  return s.module('head', () => matrixProduct(s, hidden, size));
+}
+
 /** The width of the last axis, which models need as a number. */
 export function fixedWidth(x: Tensor): number {
   const width = x.size(-1);

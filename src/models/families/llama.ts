@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { gatedMlp } from '../../channels/gated-mlp.js';
 import { type AttentionOptions, attention } from '../../mixers/attention.js';
-import { block, embedding, matrixProduct, rmsNorm } from '../../nn/index.js';
+import { block, embedding, rmsNorm, unembedding } from '../../nn/index.js';
 import { AnyformerError } from '../../tensor/index.js';
 import { decoderFamily } from '../family.js';
 
@@ -105,8 +105,7 @@ export const llama = decoderFamily<LlamaConfig>({
     }
     const last = rmsNorm({ eps: c.rms_norm_eps })(s.at('norm'), keep ? keep(x) : x);
     const head = c.tie_word_embeddings ? s.at('embed_tokens') : root.at('lm_head');
-    const size = { rows: c.vocab_size, columns: c.hidden_size };
-    return head.module('head', () => matrixProduct(head, last, size));
+    return unembedding(head, last, c.vocab_size);
   },
   states: (c) => {
     const { state } = attention;

@@ -2,8 +2,8 @@
 // layer, the token mixer, the channel mixer, its activation and the norm, and for the model how a token
 // knows its place.
 import { z } from 'zod';
-import { embedding, matrixProduct, type Scope } from '../../nn/index.js';
-import { AnyformerError, type Tensor } from '../../tensor/index.js';
+import { embedding, unembedding } from '../../nn/index.js';
+import { AnyformerError } from '../../tensor/index.js';
 import { decoderFamily } from '../family.js';
 import { layerMixer, layerSpec, metaformerLayer, normKind, normOf } from './metaformer-layer.js';
 import {
@@ -109,7 +109,8 @@ export const metaformer = decoderFamily<MetaformerConfig>({
       });
     });
     const last = normOf(c.norm, c.norm_eps)(s.at('norm'), keep ? keep(x) : x);
-    return head(s, c, last);
+    const at = c.tie_word_embeddings ? s.at('embed_tokens') : s.at('lm_head');
+    return unembedding(at, last, c.vocab_size);
   },
   states: (c) => {
     const defaults = mixerDefaults(c);
@@ -121,12 +122,6 @@ export const metaformer = decoderFamily<MetaformerConfig>({
     });
   },
 });
-
-function head(s: Scope, c: MetaformerConfig, hidden: Tensor): Tensor {
-  const at = c.tie_word_embeddings ? s.at('embed_tokens') : s.at('lm_head');
-  const size = { rows: c.vocab_size, columns: c.hidden_size };
-  return at.module('head', () => matrixProduct(at, hidden, size));
-}
 
 function checkBias(c: MetaformerConfig): void {
   if (!isBias(c.position)) return;

@@ -118,6 +118,15 @@ const rowStatistic = (x: TensorType): TensorType => ({
 /** Outputs that the kernel must write: up to the last that is read. */
 const written = (used: readonly boolean[]): number => used.lastIndexOf(true) + 1;
 
+/** dL/dx through inverse = 1 / sqrt(mean(d^2) + eps), unit = d * inverse: -unit inverse^2 g / width. */
+const throughInverse = (g: Tensor, unit: Tensor, inverse: Tensor, width: number): Tensor =>
+  unit.mul(
+    g
+      .mul(inverse)
+      .mul(inverse)
+      .mul(-1 / width),
+  );
+
 /**
  * y = (x - mean) * inverse * gain + bias over the last axis, inverse = 1 / sqrt(variance + eps)
  * (Ba et al. 2016). Outputs y, mean, inverse: the statistics serve the gradient.
@@ -168,15 +177,7 @@ export const layerNorm = defineOp<{ eps: number }>({
     }
     const width = Number(x.size(-1));
     if (gMean) parts.push(gMean.mul(1 / width).broadcastTo(...x.shape));
-    if (gInverse)
-      parts.push(
-        unit.mul(
-          gInverse
-            .mul(inverse)
-            .mul(inverse)
-            .mul(-1 / width),
-        ),
-      );
+    if (gInverse) parts.push(throughInverse(gInverse, unit, inverse, width));
     return [
       parts.length > 0 ? parts.reduce((a, b) => a.add(b)) : undefined,
       g && unbroadcast(g.mul(unit), gain.shape),
@@ -225,15 +226,7 @@ export const rmsNorm = defineOp<{ eps: number }>({
       parts.push(h.sub(unit.mul(h.mul(unit).mean(-1, true))).mul(inverse));
     }
     const width = Number(x.size(-1));
-    if (gInverse)
-      parts.push(
-        unit.mul(
-          gInverse
-            .mul(inverse)
-            .mul(inverse)
-            .mul(-1 / width),
-        ),
-      );
+    if (gInverse) parts.push(throughInverse(gInverse, unit, inverse, width));
     return [
       parts.length > 0 ? parts.reduce((a, b) => a.add(b)) : undefined,
       g && unbroadcast(g.mul(unit), gain.shape),
