@@ -1,6 +1,6 @@
 // Positions: sinusoids added to embeddings (Vaswani et al. 2017) and rotations of queries and keys
 // (Su et al. 2021).
-import { concat, constant, fromNumbers, type Tensor } from '../tensor/index.js';
+import { concat, constant, fromNumbers, type Tensor, withGradient } from '../tensor/index.js';
 
 /** [sin(p f), cos(p f)] halves for positions[...] and frequencies f[width / 2]: [..., width]. */
 export function sinusoid(positions: Tensor, frequencies: readonly number[]): Tensor {
@@ -18,22 +18,24 @@ export type Rotary = {
 };
 
 /** cos and sin tables of rotary positions: positions[batch, seq] -> [batch, 1, seq, width / 2]. */
-export function rotaryTables(
-  positions: Tensor,
-  { base, width }: Rotary,
-): { cos: Tensor; sin: Tensor } {
+export function rotaryTables(positions: Tensor, { base, width }: Rotary): Tables {
   const frequencies = Array.from({ length: width / 2 }, (_, i) => base ** ((-2 * i) / width));
   const f = constant(fromNumbers('f32', [width / 2], frequencies));
   const angles = positions.cast('f32').unsqueeze(-1).mul(f).unsqueeze(1);
   return { cos: angles.cos(), sin: angles.sin() };
 }
 
+type Tables = { cos: Tensor; sin: Tensor };
+
 /** Rotates the first `width` features of x[batch, heads, seq, headDim]. */
-export function rotate(
-  x: Tensor,
-  { cos, sin }: { cos: Tensor; sin: Tensor },
-  { width, layout }: Rotary,
-): Tensor {
+export function rotate(x: Tensor, { cos, sin }: Tables, rotary: Rotary): Tensor {
+  // A rotation's gradient is the rotation back: cheaper than through slices and their padding.
+  return withGradient(turn(x.stopGradient(), { cos, sin }, rotary), [x], (g) => [
+    rotate(g, { cos, sin: sin.neg() }, rotary),
+  ]);
+}
+
+function turn(x: Tensor, { cos, sin }: Tables, { width, layout }: Rotary): Tensor {
   const rest = x.size(-1) === width ? undefined : x.slice(-1, width);
   const turning = rest ? x.slice(-1, 0, width) : x;
   const turned =

@@ -81,7 +81,8 @@ export function openSessions(options: { threads: number }): Sessions {
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
-      enableMemPattern: true,
+      // Plans of memory keep a second copy of the peak, and are no faster.
+      enableMemPattern: false,
       // Failures are carried to the caller; nothing is printed.
       logSeverityLevel: 4,
       externalData: memory.map(({ location, data }) => ({

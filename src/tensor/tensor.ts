@@ -233,6 +233,10 @@ export class Tensor extends Elementwise {
     return build(reduce.prod, [this], this.#reduced('prod', axes, keep))[0];
   }
 
+  sumSquares(axes?: number | readonly number[], keep = false): Tensor {
+    return build(reduce.sumSquares, [this], this.#reduced('sumSquares', axes, keep))[0];
+  }
+
   logSumExp(axes?: number | readonly number[], keep = false): Tensor {
     return build(reduce.logSumExp, [this], this.#reduced('logSumExp', axes, keep))[0];
   }

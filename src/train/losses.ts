@@ -9,6 +9,8 @@ export type CrossEntropyOptions = {
 /**
  * -log softmax(logits)[target] for each place: logits [..., classes], targets i64[...] -> [...].
  * The gradient softmax(logits) - target is written directly: no one-hot matrix, no second softmax.
+ * The largest logit m and its share p give log(sum(exp)) = m - log(p), and p is at least 1 / classes:
+ * one softmax serves both directions, and no share underflows.
  */
 export function crossEntropy(
   logits: Tensor,
@@ -17,25 +19,22 @@ export function crossEntropy(
 ): Tensor {
   const fixed = logits.stopGradient();
   const places = targets.unsqueeze(-1);
-  const total = fixed.logSumExp(-1, true).squeeze(-1); // kept and squeezed: shared with the gradient's
-  const right = fixed.gatherElements(places).squeeze(-1);
+  const at = (x: Tensor, place: Tensor) => x.gatherElements(place).squeeze(-1);
+  const top = fixed.argMax().unsqueeze(-1);
+  const total = at(fixed, top).sub(at(fixed.softmax(), top).log());
+  const right = at(fixed, places);
   const loss =
     smoothing === 0
       ? total.sub(right)
       : total.sub(right.mul(1 - smoothing)).sub(fixed.mean(-1).mul(smoothing));
   return withGradient(loss, [logits], (g, [x]) => {
-    const share = x.sub(x.logSumExp(-1, true)).exp();
-    const minus = places
-      .cast(x.dtype)
-      .mul(0)
-      .sub(1 - smoothing);
-    const difference = share.scatterElements(places, minus, -1, 'add');
+    const weight = g.unsqueeze(-1);
+    const share = x.softmax();
     const classes = x.size(-1);
-    const smoothed =
-      smoothing === 0 || typeof classes !== 'number'
-        ? difference
-        : difference.sub(smoothing / classes);
-    return [smoothed.mul(g.unsqueeze(-1))];
+    const spread =
+      smoothing === 0 || typeof classes !== 'number' ? share : share.sub(smoothing / classes);
+    // Weighted first: what the targets are taken from has then one reader, and is written over.
+    return [spread.mul(weight).scatterElements(places, weight.mul(smoothing - 1), -1, 'add')];
   });
 }
 

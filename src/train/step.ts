@@ -74,7 +74,7 @@ export function stepGraph(
     trained.map(({ leaf }) => leaf),
   );
   const norm = gradients
-    .map(squaredNorm)
+    .map((g) => g.sumSquares())
     .reduce((a, b) => a.add(b), scalar('f32', 0))
     .sqrt();
   const kept = norm
@@ -110,10 +110,4 @@ export function stepGraph(
     frozen,
     state,
   };
-}
-
-/** g . g as a product of a row and a column: one pass, nothing in between. */
-function squaredNorm(g: Tensor): Tensor {
-  const flat = g.reshape(-1);
-  return flat.unsqueeze(0).matmul(flat.unsqueeze(-1)).reshape();
 }

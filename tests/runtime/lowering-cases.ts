@@ -95,14 +95,14 @@ const withX =
   (shape: readonly number[], range?: Range) =>
   (dtype: DType): Record<string, NDArray> => ({ x: random(dtype, shape, range) });
 
-const reductions: Case[] = (['sum', 'mean', 'max', 'min', 'prod', 'logSumExp'] as const).map(
-  (row) => ({
-    row,
-    types: row === 'mean' || row === 'logSumExp' ? floats : comparable,
-    arrays: withX([3, 4, 5], { low: row === 'prod' ? 1 : -3, high: 3 }),
-    make: ({ x }) => ({ last: x[row](-1), two: x[row]([0, 2], true), all: x[row]() }),
-  }),
-);
+const reductions: Case[] = (
+  ['sum', 'mean', 'max', 'min', 'prod', 'sumSquares', 'logSumExp'] as const
+).map((row) => ({
+  row,
+  types: ['mean', 'sumSquares', 'logSumExp'].includes(row) ? floats : comparable,
+  arrays: withX([3, 4, 5], { low: row === 'prod' ? 1 : -3, high: 3 }),
+  make: ({ x }) => ({ last: x[row](-1), two: x[row]([0, 2], true), all: x[row]() }),
+}));
 
 const rest: Case[] = [
   ...reductions,

@@ -148,6 +148,29 @@ export const prod: OpRow<ReduceAttributes> = reduction(
   },
 );
 
+/** sum(x^2), read once: nothing of the size of x is written. */
+export const sumSquares = defineOp<ReduceAttributes>({
+  name: 'sumSquares',
+  infer: ([x], { axes, keep }) => {
+    if (!isFloat(x.dtype)) reject('sumSquares needs floats', 'a float type', x.dtype);
+    return [{ dtype: x.dtype, shape: reducedShape(x.shape, axes, keep) }];
+  },
+  flops: (inputs) => 2 * inputSize(inputs),
+  lower: (emit, context) =>
+    context.attributes.axes.length === 0
+      ? emit.node('Mul', [context.values[0], context.values[0]])
+      : lowerReduce('ReduceSumSquare')(emit, context),
+  evaluate: ([x], { axes }, [{ dtype, shape }]) => [
+    fromNumbers(
+      dtype,
+      shape,
+      fold(toNumbers(x), x.shape, axes, 0, (acc, v) => acc + v * v),
+    ),
+  ],
+  gradient: ({ inputs: [x], gradients: [g], attributes }) =>
+    g ? [x.mul(kept(g, x, attributes).mul(2))] : [],
+});
+
 /** log(sum(exp(x))) without overflow. */
 export const logSumExp = defineOp<ReduceAttributes>({
   name: 'logSumExp',

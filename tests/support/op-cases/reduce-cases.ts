@@ -17,6 +17,7 @@ const folds: Record<string, (values: readonly number[]) => number> = {
   max: (values) => [...values].sort((a, b) => b - a)[0],
   min: (values) => [...values].sort((a, b) => a - b)[0],
   prod: (values) => values.reduce((a, b) => a * b, 1),
+  sumSquares: (values) => total(values.map((v) => v * v)),
   logSumExp: (values) => Math.log(total(values.map(Math.exp))),
 };
 type Reduce = (axes?: number | readonly number[], keep?: boolean) => Tensor;
@@ -356,6 +357,12 @@ export const reduceRefusals: readonly OpRefusal[] = [
   { row: 'sum', what: 'bool', build: () => flags().sum(), message: /bool has no arithmetic/ },
   { row: 'sum', what: 'no such axis', build: () => leaf().sum(3), message: /sum: f32.*axis 3/ },
   { row: 'max', what: 'an axis twice', build: () => leaf().max([0, -3]), message: /named twice/ },
+  {
+    row: 'sumSquares',
+    what: 'integers',
+    build: () => input('i', 'i64', [2]).sumSquares(),
+    message: /needs floats/,
+  },
   {
     row: 'logSumExp',
     what: 'integers',
