@@ -1,10 +1,12 @@
 // The training step: one graph, parameters written in place, against the reference interpreter.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { feedsOf, tokenize } from '../src/models/encoder.js';
+import { initialModel } from '../src/models/initial.js';
 import { buildProgram } from '../src/models/model.js';
 import type { Device } from '../src/runtime/device.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
 import {
+  cost,
   fromNumbers,
   interpret,
   type NDArray,
@@ -12,6 +14,7 @@ import {
   toNumbers,
   zerosOf,
 } from '../src/tensor/index.js';
+import { simplify } from '../src/tensor/simplify.js';
 import { causalLm } from '../src/train/objectives.js';
 import { adafactor, adamw, lion, type Optimizer, sgd } from '../src/train/optimizers.js';
 import { constantRate, cosine } from '../src/train/schedules.js';
@@ -133,5 +136,40 @@ describe('a run', () => {
     expect(training.step.trained.filter((name) => name.includes('embed'))).toHaveLength(1);
     expect(training.step.trained).not.toContain('lm_head.weight');
     expect(fromNumbers('f32', [], [1]).shape).toEqual([]);
+  });
+});
+
+describe('recomputation', () => {
+  const options = { optimizer: adamw(), rate: 0.01, schedule: constantRate(), clip: 1 };
+  const many = () => ({
+    input_ids: fromNumbers(
+      'i64',
+      [4, 24],
+      Array.from({ length: 96 }, (_, i) => (i * 7) % 30),
+    ),
+    attention_mask: fromNumbers('i64', [4, 24], new Array(96).fill(1)),
+  });
+
+  it('keeps less and learns the same', async () => {
+    await using kept = await openTraining(model, causalLm(), options, device);
+    await using again = await openTraining(model, causalLm(), options, device, { recompute: true });
+    for (let i = 0; i < 4; i++) {
+      const [a, b] = [await kept.run(many()), await again.run(many())];
+      expect(b.loss).toBeCloseTo(a.loss, 5);
+      expect(b.norm).toBeCloseTo(a.norm, 4);
+    }
+  });
+
+  it('keeps less than half of a model of eight blocks, for a forward pass more', async () => {
+    const config = { ...model.config, num_hidden_layers: 8 };
+    const deep = initialModel({ name: 'deep', config }, { seed: 1 });
+    const costs = await Promise.all(
+      [false, true].map(async (recompute) => {
+        await using training = await openTraining(deep, causalLm(), options, device, { recompute });
+        return cost(simplify(training.step.graph), { batch: 16, seq: 128 });
+      }),
+    );
+    expect(costs[1].peakActivationBytes).toBeLessThan(costs[0].peakActivationBytes / 2);
+    expect(costs[1].flops / costs[0].flops).toBeLessThan(1.35);
   });
 });

@@ -16,8 +16,9 @@ export type PathCost = {
 
 export type Cost = PathCost & {
   /**
-   * Largest sum of live intermediate results, in bytes. Inputs, parameters and constants are not
-   * counted; an element-wise result takes over the buffer of an operand that ends there.
+   * Largest sum of live intermediate results, in bytes. Inputs, parameters, constants and the next
+   * values of parameters (written over the old ones) are not counted; an element-wise result takes over
+   * the buffer of an operand that ends there.
    */
   peakActivationBytes: number;
   /** By the module path in which operations and parameters stand. */
@@ -86,7 +87,9 @@ function peakBytes(g: Graph, bytes: (tensor: Tensor) => number): number {
 
   let live = 0;
   let peak = 0;
-  const counted = (node: Node): boolean => !leaves.has(node.row.name) && !node.row.view;
+  const inPlace = new Set([...g.updates.values()].map((tensor) => owner(tensor).node));
+  const counted = (node: Node): boolean =>
+    !leaves.has(node.row.name) && !node.row.view && !inPlace.has(node);
   g.nodes.forEach((node, i) => {
     const ending = (endsAt.get(i) ?? []).filter(({ node: from }) => counted(from));
     if (counted(node)) {

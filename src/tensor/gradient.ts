@@ -32,16 +32,18 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed?: Tensor): Tenso
 
 /**
  * dL/dx for each x of `wrt`, from dL/dy of several tensors y (`seeds`); undefined where none flows.
- * For rules over bodies of graphs; everybody else has one loss and takes `grad`.
+ * With `cut` none flows past x: what x itself was computed from counts as given. For rules over
+ * bodies of graphs; everybody else has one loss and takes `grad`.
  */
 export function pullback(
   results: readonly Tensor[],
   seeds: readonly Tensor[],
   wrt: readonly Tensor[],
+  { cut = false } = {},
 ): (Tensor | undefined)[] {
-  const nodes = schedule(results);
+  const nodes = schedule(results, cut ? new Set(wrt) : undefined);
   const wanted = new Set(wrt.map(identity));
-  const onTheWay = dependents(nodes, wanted);
+  const leads = leadingTo(nodes, wanted);
   const gradients = new Map<Tensor, Tensor>();
   const sums = new Map<unknown, Tensor>();
   const add = (tensor: Tensor, g: Tensor) => {
@@ -51,52 +53,56 @@ export function pullback(
   results.forEach((tensor, i) => {
     add(tensor, seeds[i]);
   });
+  const settle = (tensor: Tensor) => {
+    const g = gradients.get(tensor);
+    const key = identity(tensor);
+    if (!g || !wanted.has(key)) return;
+    const before = sums.get(key);
+    sums.set(key, before ? before.add(g) : g);
+  };
+  const past = new Set(nodes);
   for (const node of nodes.reverse()) {
-    if (!onTheWay.has(node)) continue;
-    const given = node.tensors.map((tensor) => gradients.get(tensor));
-    node.tensors.forEach((tensor, i) => {
-      const g = given[i];
-      const key = identity(tensor);
-      if (!g || !wanted.has(key)) return;
-      const before = sums.get(key);
-      sums.set(key, before ? before.add(g) : g);
-    });
+    if (!node.tensors.some(leads)) continue;
+    node.tensors.forEach(settle);
+    const given = node.tensors.map((tensor) =>
+      cut && wanted.has(tensor) ? undefined : gradients.get(tensor),
+    );
     if (given.every((g) => g === undefined)) continue;
     within(node.path, `gradient of ${node.row.name}`, () => {
-      inputGradients(node, given, onTheWay).forEach((g, i) => {
+      inputGradients(node, given, leads).forEach((g, i) => {
         if (g) add(node.inputs[i], g);
       });
     });
   }
+  // What lies at the cut was not passed through.
+  for (const tensor of new Set(wrt)) if (!past.has(tensor.node)) settle(tensor);
   return wrt.map((x) => sums.get(identity(x)));
 }
 
 /** Leaves of one name are one variable, wherever they stand. */
-function identity(tensor: Tensor): unknown {
+export function identity(tensor: Tensor): unknown {
   const { row, attributes } = tensor.node;
   const leaf = row.name === 'parameter' || row.name === 'input';
   return leaf ? `${row.name} ${(attributes as { name: string }).name}` : tensor;
 }
 
-/** Nodes whose result depends on a wanted tensor. */
-function dependents(nodes: readonly Node[], wanted: ReadonlySet<unknown>): Set<Node> {
+/** Whether a tensor is wanted or computed from one that is. */
+function leadingTo(nodes: readonly Node[], wanted: ReadonlySet<unknown>): (x: Tensor) => boolean {
   const found = new Set<Node>();
+  const leads = (x: Tensor) => found.has(x.node) || wanted.has(identity(x));
   for (const node of nodes) {
-    const depends =
-      node.inputs.some((x) => found.has(x.node)) ||
-      node.tensors.some((tensor) => wanted.has(identity(tensor)));
-    if (depends) found.add(node);
+    if (node.inputs.some(leads) || node.tensors.some(leads)) found.add(node);
   }
-  return found;
+  return leads;
 }
 
 function inputGradients(
   node: Node,
   gradients: readonly (Tensor | undefined)[],
-  onTheWay: ReadonlySet<Node>,
+  leads: (x: Tensor) => boolean,
 ): readonly (Tensor | undefined)[] {
   const { row, inputs, tensors: outputs, attributes } = node;
-  if (!inputs.some((x) => onTheWay.has(x.node))) return [];
+  if (!inputs.some(leads)) return [];
   if (!row.gradient) {
     throw new AnyformerError('gradient/none', {
       what: `${node.path ? `${node.path} > ` : ''}${row.name} has no gradient`,
@@ -106,7 +112,7 @@ function inputGradients(
     });
   }
   const result = row.gradient({ attributes, inputs, outputs, gradients });
-  return inputs.map((x, i) => (onTheWay.has(x.node) && isFloat(x.dtype) ? result[i] : undefined));
+  return inputs.map((x, i) => (leads(x) && isFloat(x.dtype) ? result[i] : undefined));
 }
 
 /**

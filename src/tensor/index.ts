@@ -35,6 +35,7 @@ export {
   uniform,
 } from './random-graph.js';
 export { rearrange } from './rearrange.js';
+export { after, recompute } from './recompute.js';
 export { type ScanOptions, scan } from './scan.js';
 export type { Step, StepFunction } from './scan-body.js';
 export { simplify, stripTags } from './simplify.js';

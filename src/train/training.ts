@@ -44,6 +44,8 @@ export type TrainingOptions = {
   signal?: AbortSignal | undefined;
   /** Batches whose gradients make one step; 1 unless told. */
   accumulate?: number | undefined;
+  /** Compute each block again for its gradient: less memory, a forward pass more. */
+  recompute?: boolean | undefined;
 };
 
 export async function openTraining(
@@ -51,7 +53,7 @@ export async function openTraining(
   objective: Objective,
   options: StepOptions,
   device: Device,
-  { signal, accumulate = 1 }: TrainingOptions = {},
+  { signal, accumulate = 1, recompute }: TrainingOptions = {},
 ): Promise<Training> {
   if (model.quantization) {
     throw new AnyformerError('train/quantized', {
@@ -61,7 +63,7 @@ export async function openTraining(
       hint: 'train the original, then compress',
     });
   }
-  const { parts, forward, declarations } = learned(model, objective);
+  const { parts, forward, declarations } = learned(model, objective, recompute);
   const { step, sums } = programsOf(parts, declarations, options, accumulate);
   const buffers = new Map<string, DeviceBuffer>();
   const added: DeviceBuffer[] = [];
@@ -151,11 +153,15 @@ export async function openTraining(
 }
 
 /** The objective over the model: its parts, the program that only measures, what it declares. */
-function learned(model: Model, objective: Objective) {
-  const { graph: forward, declarations } = buildProgram(model, (s) => {
-    const { loss, metrics, weight } = objective(s, model);
-    return { ...metrics, weight: weight ?? scalar('f32', 1), loss };
-  });
+function learned(model: Model, objective: Objective, recompute: boolean | undefined) {
+  const { graph: forward, declarations } = buildProgram(
+    model,
+    (s) => {
+      const { loss, metrics, weight } = objective(s, model);
+      return { ...metrics, weight: weight ?? scalar('f32', 1), loss };
+    },
+    { recompute },
+  );
   const { loss, weight, ...metrics } = Object.fromEntries(forward.outputs);
   const parts: SumParts = { loss, weight, metrics };
   return { parts, forward: graph({ loss, weight, ...metrics }), declarations };

@@ -1,5 +1,6 @@
 // One graph or several of every row of the op table, to be run in each of the listed types.
 import {
+  after,
   build,
   concat,
   constant,
@@ -243,6 +244,12 @@ const rest: Case[] = [
       w: random('i8', [64, 3], { low: -128, high: 128, seed: 2 }),
     }),
     make: ({ x, w }) => x.matmulInteger(w),
+  },
+  {
+    row: 'after',
+    types: [...floats, 'i64'],
+    arrays: (dtype) => ({ x: random(dtype, [3, 5]), t: random('f32', [2, 2]) }),
+    make: ({ x, t }) => ({ late: after(x, t), scalar: after(x.sum(), t.sum()) }),
   },
   {
     row: 'withGradient',

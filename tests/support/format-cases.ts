@@ -79,14 +79,14 @@ function meanSquare({ x, y, where }: Run, limit: number): void {
   if (!(root <= limit)) expect.fail(`${where}: root mean square error ${root}, limit ${limit}`);
 }
 
-const dense: FormatCase = {
-  name: 'dense',
-  spec: { format: 'dense' },
+const dense = (name: string, spec: MatrixSpec): FormatCase => ({
+  name,
+  spec,
   encodes: true,
-  make: encoded({ format: 'dense' }),
+  make: encoded(spec),
   bound: (matrix, decoded) => expect(decoded.data).toEqual(matrix.data),
   bytes: ({ rows, columns }) => rows * columns * 4,
-};
+});
 
 function blockInt(
   bits: 4 | 8,
@@ -219,7 +219,10 @@ const elements: Element[] = ['E3M0', 'E2M1', 'E1M2'];
 
 /** Settings of each format of the registry. */
 export const formatCases: Readonly<Record<string, readonly FormatCase[]>> = {
-  dense: [dense],
+  dense: [
+    dense('dense', { format: 'dense' }),
+    dense('dense, transposed', { format: 'dense', transposed: true }),
+  ],
   'block-int': ([4, 8] as const).flatMap((bits) =>
     blocks.flatMap((block) =>
       (['float', 'pow2'] as const).flatMap((scale) =>

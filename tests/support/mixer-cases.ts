@@ -34,19 +34,34 @@ export type MixerCase = {
 type Vector = readonly number[];
 const dot = (a: Vector, b: Vector): number => a.reduce((sum, v, i) => sum + v * b[i], 0);
 
-/** W x + b of one token. */
-function apply(weights: MixerInput['weights'], name: string, x: Vector): number[] {
+/** W x + b of one token; W may lie transposed. */
+function apply(
+  weights: MixerInput['weights'],
+  name: string,
+  x: Vector,
+  transposed = false,
+): number[] {
   const weight = weights.get(`${name}.weight`);
   if (!weight) throw new RangeError(`no ${name}.weight`);
   const bias = weights.get(`${name}.bias`);
-  const [rows, columns] = weight.shape;
+  const [first, second] = weight.shape;
   const values = toNumbers(weight);
+  const at = (r: number, k: number) => (transposed ? k * second + r : r * second + k);
   return Array.from(
-    { length: rows },
+    { length: transposed ? second : first },
     (_, r) =>
-      dot([...values.subarray(r * columns, (r + 1) * columns)], x) +
-      (bias ? Number(bias.data[r]) : 0),
+      dot(
+        x.map((_, k) => values[at(r, k)]),
+        x,
+      ) + (bias ? Number(bias.data[r]) : 0),
   );
+}
+
+/** x over the root of its mean square, times the gain. */
+function rms(weights: MixerInput['weights'], name: string, x: Vector, eps: number): number[] {
+  const gain = toNumbers(weights.get(`${name}.weight`) as NDArray);
+  const size = Math.sqrt(dot(x, x) / x.length + eps);
+  return x.map((v, i) => (v / size) * gain[i]);
 }
 
 function turn(head: Vector, position: number, rotary: AttentionOptions['rotary']): number[] {
@@ -55,7 +70,7 @@ function turn(head: Vector, position: number, rotary: AttentionOptions['rotary']
   const { base, width, layout } = rotary;
   for (let i = 0; i < width / 2; i++) {
     const [a, b] = layout === 'halves' ? [i, i + width / 2] : [2 * i, 2 * i + 1];
-    const angle = position / base ** ((2 * i) / width);
+    const angle = position / base ** ((2 * i) / width) / (rotary.scaling?.factor ?? 1);
     out[a] = head[a] * Math.cos(angle) - head[b] * Math.sin(angle);
     out[b] = head[a] * Math.sin(angle) + head[b] * Math.cos(angle);
   }
@@ -66,7 +81,7 @@ function turn(head: Vector, position: number, rotary: AttentionOptions['rotary']
 const defineAttention =
   (o: AttentionOptions) =>
   ({ x, positions, sees, weights }: MixerInput): Float64Array => {
-    const { heads, headDim: d, names } = o;
+    const { heads, headDim: d, names, transposed, qkNorm } = o;
     const kvHeads = o.kvHeads ?? heads;
     const scale = o.scale ?? 1 / Math.sqrt(d);
     const [batch, seq, width] = x.shape;
@@ -77,13 +92,20 @@ const defineAttention =
         const row = [...values.subarray((b * seq + i) * width, (b * seq + i + 1) * width)];
         const joined =
           'qkv' in names
-            ? apply(weights, names.qkv, row)
-            : [names.q, names.k, names.v].flatMap((name) => apply(weights, name, row));
-        const head = (at: number) => joined.slice(at * d, (at + 1) * d);
-        const turned = (at: number) => turn(head(at), positions[b][i], o.rotary);
+            ? apply(weights, names.qkv, row, transposed)
+            : [names.q, names.k, names.v].flatMap((name) => apply(weights, name, row, transposed));
+        // Where the head stands in the joined rows: q, k, v of each head, or all q, all k, all v.
+        const place = (at: number) =>
+          o.fused === 'heads' ? (at % heads) * 3 + Math.floor(at / heads) : at;
+        const head = (at: number) => joined.slice(place(at) * d, (place(at) + 1) * d);
+        const turned = (at: number, norm?: string) => {
+          const x = head(at);
+          const normed = norm && qkNorm ? rms(weights, norm, x, qkNorm.eps) : x;
+          return turn(normed, positions[b][i], o.rotary);
+        };
         return {
-          q: (h: number) => turned(h),
-          k: (h: number) => turned(heads + Math.floor((h * kvHeads) / heads)),
+          q: (h: number) => turned(h, qkNorm?.q),
+          k: (h: number) => turned(heads + Math.floor((h * kvHeads) / heads), qkNorm?.k),
           v: (h: number) => head(heads + kvHeads + Math.floor((h * kvHeads) / heads)),
         };
       });
@@ -100,7 +122,7 @@ const defineAttention =
             mixed.push(seen.reduce((a, { v }, j) => a + (weightsOf[j] / sum) * v(h)[c], 0));
           }
         }
-        out.set(apply(weights, names.o, mixed), (b * seq + i) * o.outWidth);
+        out.set(apply(weights, names.o, mixed, transposed), (b * seq + i) * o.outWidth);
       }
     }
     return out;
@@ -126,6 +148,7 @@ function attentionCase(name: string, width: number, options: AttentionOptions): 
         2 * tokens * width * projected +
         (bias ? tokens * projected : 0) +
         turning +
+        (options.qkNorm ? 5 * tokens * (heads + kvHeads) * d : 0) +
         2 * pairs * d + // q k^T
         (masked ? pairs : 0) + // the mask, one addition a score
         5 * pairs + // softmax
@@ -271,6 +294,25 @@ export const mixerCases: Readonly<Record<string, readonly MixerCase[]>> = {
       outWidth: 6,
       rotary: { base: 1000, width: 4, layout: 'pairs' },
       names: { qkv: 'qkv', o: 'out' },
+    }),
+    attentionCase('fused head by head, part of the head turns slowly', 6, {
+      heads: 3,
+      headDim: 6,
+      outWidth: 6,
+      bias: true,
+      fused: 'heads',
+      rotary: { base: 100, width: 4, layout: 'halves', scaling: { kind: 'linear', factor: 3 } },
+      names: { qkv: 'query_key_value', o: 'dense' },
+    }),
+    attentionCase('normed queries and keys, matrices transposed', 7, {
+      heads: 4,
+      kvHeads: 2,
+      headDim: 4,
+      outWidth: 7,
+      qkNorm: { q: 'q_norm', k: 'k_norm', eps: 1e-3 },
+      transposed: true,
+      rotary: { base: 100, width: 4, layout: 'halves' },
+      names: separate,
     }),
   ],
   pooling: [

@@ -367,3 +367,25 @@ export const withGradient = defineOp<{
   gradient: ({ inputs: [, ...inputs], gradients: [g], attributes: { rule } }) =>
     g ? [undefined, ...rule(g, inputs)] : [],
 });
+
+/**
+ * The first input's value, not to be had before the others are: it keeps what is computed from it from
+ * running early, and from being shared with an equal computation that does. No data are moved.
+ */
+export const after = defineOp<object>({
+  name: 'after',
+  view: true,
+  infer: ([x]) => [x],
+  lower: (emit, { values: [x, ...tokens], inputs: [{ shape }, ...types] }) => {
+    // The shape plus 0 times an element of each token: a reshape in place that has to wait.
+    const sizes = tokens.reduce((sum, token, i) => {
+      const flat = emit.node('Reshape', [token, emit.sizes([-1])]);
+      const one = emit.node('Gather', [flat, emit.scalar('i64', 0)]);
+      const whole = emit.cast(one, types[i].dtype, 'i64');
+      return emit.node('Add', [sum, emit.node('Mul', [whole, emit.scalar('i64', 0)])]);
+    }, emit.sizes(shape));
+    return emit.node('Reshape', [x, sizes]);
+  },
+  evaluate: sameData,
+  gradient: ({ gradients: [g] }) => [g],
+});

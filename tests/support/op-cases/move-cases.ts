@@ -1,5 +1,6 @@
 // Cases of the leaves and of the rows that move data without arithmetic.
 import {
+  after,
   concat,
   constant,
   input,
@@ -215,6 +216,15 @@ const moves: OpCase[] = [
     inputs,
     shapes,
     build: (leaf) => withGradient(leaf.x, [leaf.x], (g) => [g]),
+    type: 'f32[n, 3, 4]',
+    values: table([2, 3, 4], at),
+  },
+  {
+    row: 'after',
+    what: 'passes the value',
+    inputs: { ...inputs, t: f64([2, 1], [Number.NaN, 3]) },
+    shapes: { ...shapes, t: ['m', 1] },
+    build: (leaf) => after(leaf.x, leaf.t, leaf.t.sum()),
     type: 'f32[n, 3, 4]',
     values: table([2, 3, 4], at),
   },
