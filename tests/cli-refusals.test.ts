@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { saveModel } from '../src/models/folder.js';
 import { cli } from './support/cli.js';
 import { sampleTexts, smallDecoder, smallEncoder } from './support/small-models.js';
@@ -160,7 +160,10 @@ describe('passes', () => {
 describe('models', () => {
   it('names that stand for nothing', async () => {
     expect(await refused(['inspect', 'bert-base'], 'models/not-found', 1)).toContain('use-lite');
-    await refused(['inspect', 'google/gemma-7b'], 'models/hub', 1);
+    vi.stubEnv('HF_HUB_OFFLINE', '1');
+    vi.stubEnv('HF_HUB_CACHE', join(place, 'no-cache'));
+    await refused(['inspect', 'google/gemma-7b'], 'hub/offline', 1);
+    vi.unstubAllEnvs();
     await refused(['inspect', ''], 'models/not-found', 1);
     await refused(['inspect', texts], 'models/not-a-model', 1);
     await refused(['inspect', join(model, 'model.safetensors')], 'models/not-a-model', 1);

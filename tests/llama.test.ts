@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDecoder, prefillProgram, stepProgram } from '../src/decode/index.js';
 import { memoryStore } from '../src/models/checkpoint.js';
+import type { DecoderInputs } from '../src/models/family.js';
 import {
   createModel,
   fullDecoderProgram,
@@ -10,6 +11,7 @@ import {
   type Model,
   parameterValues,
 } from '../src/models/model.js';
+import type { Scope } from '../src/nn/index.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
 import { cost, fromNumbers, interpret, type NDArray, toNumbers } from '../src/tensor/index.js';
@@ -184,7 +186,7 @@ describe('the Llama family', () => {
       ...plain,
       family: {
         ...family,
-        logits: (s, config, inputs) => {
+        logits: (s: Scope, config: Model['config'], inputs: DecoderInputs) => {
           const own = inputs.positions.cast('f32').unsqueeze(-1);
           const { keep = (x) => x } = inputs;
           return family.logits(s, config, inputs).mul(0).add(keep(own));
@@ -218,8 +220,8 @@ describe('the Llama family', () => {
       [{ num_key_value_heads: 3 }, /num_key_value_heads/],
       [{ hidden_size: 18 }, /hidden_size/],
       [{ head_dim: 5 }, /head_dim/],
-      [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_scaling/],
-      [{ rope_parameters: { rope_type: 'yarn', rope_theta: 1e6 } }, /rope_type/],
+      [{ rope_scaling: { type: 'linear' } }, /rope_scaling/],
+      [{ rope_parameters: { rope_type: 'longrope', rope_theta: 1e6 } }, /rope_type/],
     ];
     for (const [change, key] of wrong) {
       expect(() => llamaOf({ ...base, ...change } as LlamaSizes, new Map())).toThrow(key);

@@ -6,17 +6,19 @@ export type MlpOptions = {
   hidden: number;
   activation: string;
   bias?: boolean;
+  /** Matrices lie [in, out] in the checkpoint. */
+  transposed?: boolean;
   names: { up: string; down: string };
 };
 
 /** [..., width] -> [..., width]. */
 export const mlp =
-  ({ hidden, activation: act, bias = true, names }: MlpOptions) =>
+  ({ hidden, activation: act, bias = true, transposed = false, names }: MlpOptions) =>
   (s: Scope, x: Tensor): Tensor =>
     s.module('mlp', () => {
       const inner = activation(
         act,
         s.at('activation'),
-      )(linear(s.at(names.up), x, hidden, { bias }));
-      return linear(s.at(names.down), s.tag('hidden', inner), fixedWidth(x), { bias });
+      )(linear(s.at(names.up), x, hidden, { bias, transposed }));
+      return linear(s.at(names.down), s.tag('hidden', inner), fixedWidth(x), { bias, transposed });
     });

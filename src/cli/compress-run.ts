@@ -28,7 +28,7 @@ export async function runCompress(cli: Cli, name: string, options: CompressOptio
   const chain = parseChain(options.pass.join('+'));
   await checkOutput(out, { overwrite, manifest: 'config.json' });
   const given = options.data === undefined ? undefined : await readData(options.data);
-  await using opened = await openModel(name);
+  await using opened = await openModel(name, { signal: cli.signal, terminal });
   const { model: original } = opened;
   const data = given ?? (await shippedData({ labelled: isEncoder(original) }));
   const whence = given ? '' : ' (come with anyformer; --data takes yours)';

@@ -23,7 +23,7 @@ export async function runEmbed(
   const { signal } = cli;
   const source = sourceOf(cli, texts, options);
   const terminal = openTerminal(cli, options);
-  await using opened = await openModel(name);
+  await using opened = await openModel(name, { signal: cli.signal, terminal });
   const { model } = opened;
   if (!isEncoder(model)) throw wrongKind(model, 'text encoder');
   await using device = await cpuDevice({ threads: options.threads, signal });

@@ -16,7 +16,7 @@ export async function runExport(
   const { out, overwrite = false, json } = options;
   const terminal = openTerminal(cli, options);
   await checkOutput(out, { overwrite, manifest: 'config.json' });
-  await using opened = await openModel(name);
+  await using opened = await openModel(name, { signal: cli.signal, terminal });
   const { model } = opened;
   const files = await exportOnnx(model, out, { overwrite, signal: cli.signal });
   if (json) {

@@ -31,7 +31,7 @@ export async function runGenerate(
     });
   }
   const terminal = openTerminal(cli, options);
-  await using opened = await openModel(name);
+  await using opened = await openModel(name, { signal: cli.signal, terminal });
   const { model } = opened;
   if (!isDecoder(model)) throw wrongKind(model, 'language model');
   await using device = await cpuDevice({ threads: options.threads, signal });

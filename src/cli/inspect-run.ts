@@ -1,6 +1,12 @@
 // Showing what a model is made of.
+import type { HubPlan } from '../models/hub.js';
+import { remoteModel } from '../models/hub-inspect.js';
+import { hubSettings } from '../models/hub-settings.js';
 import { type Inspection, inspectModel, type ModuleTree, moduleTree } from '../models/inspect.js';
+import type { Model } from '../models/model.js';
 import type { QualityRecord } from '../models/quality.js';
+import { remoteReference } from '../models/resolve.js';
+import { unusedTensors } from '../models/unused.js';
 import { formatBytes, formatCount, formatValue } from '../optimize/format.js';
 import { metricOf } from '../optimize/metric.js';
 import { AnyformerError } from '../tensor/error.js';
@@ -14,8 +20,13 @@ export async function runInspect(
   name: string,
   { batch, seq, depth, json }: InspectCommandOptions,
 ): Promise<void> {
-  await using opened = await openModel(name);
-  const { model } = opened;
+  const { signal } = cli;
+  const reference = await remoteReference(name);
+  const fetched = !reference || hubSettings().offline;
+  // Of a model of the Hub the headers are enough.
+  const remote = fetched ? undefined : await remoteModel(reference, { signal });
+  await using opened = remote ? undefined : await openModel(name, { signal });
+  const model = (remote ?? (opened as { model: Model })).model;
   const context = model.family.context(model.config);
   if (seq !== undefined && seq > context) {
     throw new AnyformerError('usage/seq', {
@@ -24,20 +35,49 @@ export async function runInspect(
       found: String(seq),
     });
   }
-  const facts = inspectModel(model, { batch, seq });
+  const facts = { ...inspectModel(model, { batch, seq }), name };
+  const unused = unusedTensors(model);
+  const download = remote && downloadOf(remote.plan);
   const text = json
-    ? `${JSON.stringify({ ...facts, name }, null, 2)}\n`
-    : show({ ...facts, name }, depth);
+    ? `${JSON.stringify({ ...facts, unused, download }, null, 2)}\n`
+    : show(facts, [...downloadRows(download), ...unusedRows(unused)], depth);
   cli.stdout.write(text);
 }
 
 const whole = (value: number): string => value.toLocaleString('en-US');
 
-function show(facts: Inspection, depth: number): string {
+type Download = { commit: string; files: number; bytes: number; missingBytes: number };
+
+const downloadOf = ({ listing, files, bytes, missingBytes }: HubPlan): Download => ({
+  commit: listing.commit,
+  files: files.length,
+  bytes,
+  missingBytes,
+});
+
+function downloadRows(download: Download | undefined): string[][] {
+  if (!download) return [];
+  const { commit, files, bytes, missingBytes } = download;
+  const state =
+    missingBytes === 0 ? 'all in the cache' : `${formatBytes(missingBytes)} not yet in the cache`;
+  return [
+    ['download', `${files} files, ${formatBytes(bytes)}, ${state} (commit ${commit.slice(0, 12)})`],
+  ];
+}
+
+/** Tensors of the files that the model has no use for. */
+function unusedRows(names: readonly string[]): string[][] {
+  if (names.length === 0) return [];
+  const shown = names.slice(0, 3).map((name) => name.replace(/\p{Cc}/gu, '?'));
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  return [['not used', `${shown.join(', ')}${more}`]];
+}
+
+function show(facts: Inspection, more: string[][], depth: number): string {
   const tree = moduleTree(facts.modules, depth);
   return [
     `${headline(facts)}\n`,
-    columns(overview(facts), ['left', 'left']),
+    columns([...overview(facts), ...more], ['left', 'left']),
     '\n',
     columns(
       [['Part', 'Parameters', 'Bytes', 'FLOPs', 'of all'], ...rowsOf(tree, facts.flops)],

@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../tensor/version.js';
 import { type Cli, EXIT, EXIT_CODES_HELP } from './cli.js';
 import { registerCompress } from './commands/compress.js';
+import { registerData } from './commands/data.js';
 import { registerEmbed } from './commands/embed.js';
+import { registerEvaluate } from './commands/evaluate.js';
 import { registerExport } from './commands/export.js';
 import { registerGenerate } from './commands/generate.js';
 import { registerInspect } from './commands/inspect.js';
@@ -55,6 +57,8 @@ function commandLine(cli: Cli): Command {
     registerInspect,
     registerExport,
     registerTrain,
+    registerEvaluate,
+    registerData,
     registerReproduce,
   ]) {
     register(program, cli);

@@ -50,7 +50,7 @@ export async function runOptimize(cli: Cli, settings: OptimizeSettings): Promise
   const candidates = settings.pass?.map(parseChain);
   await checkOutput(settings.out, { overwrite: settings.overwrite === true, manifest: REPORT });
   const data = settings.data === undefined ? undefined : await readData(settings.data);
-  await using opened = await openModel(settings.model);
+  await using opened = await openModel(settings.model, { signal: cli.signal, terminal });
   const { model } = opened;
   const judgedOn = data ?? (await shippedData({ labelled: isEncoder(model) }));
   terminal.note(`data: ${describeData(judgedOn)}${data ? '' : ' (come with anyformer)'}`);

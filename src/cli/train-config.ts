@@ -13,14 +13,14 @@ import {
   type Schedule,
 } from '../train/schedules.js';
 import type { StepOptions } from '../train/step.js';
+import type { TextSource } from './text-sources.js';
 
-const paths = z.union([
-  z
-    .string()
-    .min(1)
-    .transform((path) => [path]),
-  z.array(z.string().min(1)).min(1),
+/** A file, a folder, or a data set of the catalogue; see text-sources.ts. */
+const source = z.union([
+  z.string().min(1),
+  z.strictObject({ dataset: z.string().min(1), last: z.int().positive().optional() }),
 ]);
+const sources = z.union([source.transform((one) => [one]), z.array(source).min(1)]);
 const share = z.number().min(0).max(1);
 const common = {
   rate: z.number().positive(),
@@ -44,8 +44,8 @@ const schema = z.strictObject({
     ])
     .optional(),
   data: z.strictObject({
-    train: paths,
-    heldOut: z.union([share, paths]).optional(),
+    train: sources,
+    heldOut: z.union([share, sources]).optional(),
     documents: z
       .union([z.enum(['line', 'file']), z.strictObject({ separator: z.string() })])
       .default('line'),
@@ -54,6 +54,28 @@ const schema = z.strictObject({
     .discriminatedUnion('type', [
       z.strictObject({ type: z.literal('causal-lm'), smoothing: share.default(0) }),
       z.strictObject({ type: z.literal('classification'), smoothing: share.default(0) }),
+      z.strictObject({
+        type: z.literal('masked-lm'),
+        smoothing: share.default(0),
+        /** Of the tokens, that are to be predicted. */
+        share: z.number().positive().max(1).default(0.15),
+      }),
+      z.strictObject({
+        type: z.literal('contrastive'),
+        temperature: z.number().positive().default(0.05),
+      }),
+      z.strictObject({
+        type: z.literal('distillation'),
+        smoothing: share.default(0),
+        /** A model folder. */
+        teacher: z.string().min(1),
+        temperature: z.number().positive().default(2),
+        /** Share of the loss that comes from the text itself. */
+        hard: share.default(0.5),
+        /** Module paths, the student's and the teacher's, that are to be alike. */
+        hidden: z.array(z.tuple([z.string(), z.string()])).default([]),
+        hiddenWeight: z.number().min(0).default(1),
+      }),
     ])
     .default({ type: 'causal-lm', smoothing: 0 }),
   optimizer: z.discriminatedUnion('type', [
@@ -116,7 +138,8 @@ export async function readTrainConfig(path: string): Promise<TrainConfig> {
   const config = checkConfig(schema, await readConfigFile(path), path);
   const folder = dirname(resolve(path));
   const at = (name: string) => resolve(folder, name);
-  const { data, tokenizer, model } = config;
+  const { data, tokenizer, model, objective } = config;
+  const sourceAt = (one: TextSource) => (typeof one === 'string' ? at(one) : one);
   const here = typeof model === 'string' && !NAMED_MODELS.has(model) && (await exists(at(model)));
   return {
     ...config,
@@ -124,9 +147,13 @@ export async function readTrainConfig(path: string): Promise<TrainConfig> {
     tokenizer: typeof tokenizer === 'string' ? at(tokenizer) : tokenizer,
     data: {
       ...data,
-      train: data.train.map(at),
-      heldOut: Array.isArray(data.heldOut) ? data.heldOut.map(at) : data.heldOut,
+      train: data.train.map(sourceAt),
+      heldOut: Array.isArray(data.heldOut) ? data.heldOut.map(sourceAt) : data.heldOut,
     },
+    objective:
+      objective.type === 'distillation'
+        ? { ...objective, teacher: at(objective.teacher) }
+        : objective,
     out: at(config.out),
   };
 }

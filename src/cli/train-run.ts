@@ -1,5 +1,5 @@
 // Training on the terminal: reads the configuration, shows the run, writes the model.
-import { joinPath, makeFolder, writeAtomic, writeFolder } from '#platform';
+import { baseName, joinPath, makeFolder, writeAtomic, writeFolder } from '#platform';
 import { layeredStore, memoryStore, type WeightStore } from '../models/checkpoint.js';
 import { modelFiles } from '../models/folder.js';
 import { declare, type Model } from '../models/model.js';
@@ -17,6 +17,7 @@ import { sparkline } from './sparkline.js';
 import { openTerminal, type Terminal } from './terminal.js';
 import { decisive, readTrainConfig, stepOptions, type TrainConfig } from './train-config.js';
 import { type Opened, openTrainData } from './train-data.js';
+import { openTrainReport } from './train-report.js';
 
 type Done = TrainEvent & { type: 'done' };
 
@@ -25,8 +26,17 @@ export async function runTrain(cli: Cli, path: string, options: TrainCommandOpti
   const config = await readTrainConfig(path);
   const { out, steps, accumulate, seed, evaluate, checkpoint } = config;
   const reading = (what: string) => terminal.progress({ stage: 'read', done: 0, total: 1, what });
-  await using given = typeof config.model === 'string' ? await openModel(config.model) : undefined;
-  const opened = await openTrainData(config, given?.model, reading, cli.signal);
+  await using given =
+    typeof config.model === 'string'
+      ? await openModel(config.model, { signal: cli.signal, terminal })
+      : undefined;
+  const { objective } = config;
+  await using teacher =
+    objective.type === 'distillation'
+      ? await openModel(objective.teacher, { signal: cli.signal, terminal })
+      : undefined;
+  const models = { given: given?.model, teacher: teacher?.model };
+  const opened = await openTrainData(config, models, reading, cli.signal);
   terminal.clear();
   for (const note of opened.notes) terminal.note(note);
   await makeFolder(out);
@@ -37,7 +47,7 @@ export async function runTrain(cli: Cli, path: string, options: TrainCommandOpti
     model: opened.model,
     objective: opened.objective,
     device,
-    step: stepOptions(config),
+    step: { ...stepOptions(config), groups: opened.groups ?? [] },
     batches: opened.batches,
     steps,
     accumulate,
@@ -54,11 +64,23 @@ export async function runTrain(cli: Cli, path: string, options: TrainCommandOpti
     config: { ...decisive(config), ...opened.hashes },
     signal: cli.signal,
   });
+  const report = openTrainReport({
+    folder: out,
+    name: baseName(out),
+    config,
+    notes: opened.notes,
+    failed: (error) => terminal.note(`no report.html: ${(error as Error).message}`),
+  });
   let done: Done | undefined;
-  for await (const event of events) {
-    if (event.type === 'start') await writeAtomic(joinPath(out, 'training.json'), asJson(config));
-    if (event.type === 'done') done = event;
-    view(event);
+  try {
+    for await (const event of events) {
+      if (event.type === 'start') await writeAtomic(joinPath(out, 'training.json'), asJson(config));
+      if (event.type === 'done') done = event;
+      view(event);
+      report.see(event);
+    }
+  } finally {
+    await report.close();
   }
   terminal.clear();
   if (!done || done.reason === 'aborted') {
@@ -138,7 +160,7 @@ function show(
 }
 
 /** The model folder, with the weights of the best evaluation after an early stop. */
-async function write(config: TrainConfig, { classes }: Opened, done: Done): Promise<void> {
+async function write(config: TrainConfig, { classes, head }: Opened, done: Done): Promise<void> {
   const best = done.reason === 'early-stop' ? done.best?.path : undefined;
   const now = done.model.weights;
   const weights =
@@ -146,14 +168,16 @@ async function write(config: TrainConfig, { classes }: Opened, done: Done): Prom
   const model: Model = { ...done.model, weights: stored(weights, config.save) };
   const files = modelFiles(model);
   const last = files.pop();
-  if (classes) {
+  if (head) {
     const own = declare(done.model).stored;
-    const head = new Map<string, NDArray>();
-    for (const name of now.names()) if (!own.has(name)) head.set(name, await weights.read(name));
-    const { chunks, bytes } = encodeSafetensors(head);
+    const parameters = new Map<string, NDArray>();
+    for (const name of now.names()) {
+      if (!own.has(name)) parameters.set(name, await weights.read(name));
+    }
+    const { chunks, bytes } = encodeSafetensors(parameters);
     files.push({ name: 'head.safetensors', chunks, bytes });
-    files.push({ name: 'classes.json', chunks: asJson(classes) });
   }
+  if (classes) files.push({ name: 'classes.json', chunks: asJson(classes) });
   if (last) files.push(last);
   const folder = joinPath(config.out, 'model');
   await writeFolder(folder, files, { overwrite: true, last: 'config.json' });

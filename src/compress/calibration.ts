@@ -3,11 +3,11 @@
 // device and are added to in place, so only the result is read back. Padding weighs nothing.
 import { batches, feedsOf } from '../models/encoder.js';
 import {
-  encoderProgram,
   fullDecoderProgram,
   isEncoder,
   type Model,
   parameterValues,
+  wholeProgram,
 } from '../models/model.js';
 import type { Device, DeviceBuffer, ParameterValue } from '../runtime/device.js';
 import {
@@ -52,7 +52,7 @@ export async function calibrate(model: Model, options: CalibrateOptions): Promis
       found: 'none',
     });
   }
-  const built = isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
+  const built = isEncoder(model) ? wholeProgram(model) : fullDecoderProgram(model);
   const { program: sums, widths } = momentSums(built.graph, [
     ...built.declarations.matrices.keys(),
   ]);

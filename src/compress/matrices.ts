@@ -3,7 +3,7 @@
 import { layeredStore, memoryStore } from '../models/checkpoint.js';
 import { declare, type Model } from '../models/model.js';
 import { type MatrixSpec, type MatrixUse, resolveFormat, type StoredTensors } from '../nn/index.js';
-import { AnyformerError, castArray, type NDArray, ndarray, zeros } from '../tensor/index.js';
+import { AnyformerError, type NDArray, ndarray, zeros } from '../tensor/index.js';
 import type { PassContext } from './pass.js';
 
 /** Globs over module paths: `*` stands for any part of one name, `**` for anything. */
@@ -34,8 +34,12 @@ export function denseMatrices(model: Model, pass: string, exclude: readonly stri
   return dense.filter(({ path }) => !matchesAny(path, exclude));
 }
 
-export const readMatrix = async (model: Model, { path }: MatrixUse): Promise<NDArray> =>
-  castArray(await model.weights.read(`${path}.weight`), 'f32');
+/** A dense matrix as float32 [rows, columns], however it lies in the checkpoint. */
+export async function readMatrix(model: Model, use: MatrixUse): Promise<NDArray> {
+  const weight = await model.weights.read(`${use.path}.weight`);
+  const { format, options } = resolveFormat(use.format, use.path);
+  return format.decode({ weight }, use, options);
+}
 
 /** Rows encoded between two breaths. */
 const SLICE_ELEMENTS = 65536;

@@ -4,6 +4,8 @@ import { createTokenizer, type TextTokenizer, type TokenizerFiles } from '../mod
 
 /** Ends a document. */
 export const END_OF_TEXT = '<|endoftext|>';
+/** Stands where a token is hidden, in tokenizers for masked language modelling. */
+export const MASK = '<|mask|>';
 
 /** Pieces of text within which tokens lie; the pattern of GPT-2, which `ByteLevel` stands for. */
 export const PIECES =
@@ -64,6 +66,7 @@ export function byteLevelFiles({ special, vocabulary, merges }: ByteLevelModel):
   const config = {
     tokenizer_class: 'PreTrainedTokenizerFast',
     ...(special.length > 0 ? { eos_token: special[0] } : {}),
+    ...(special.includes(MASK) ? { mask_token: MASK } : {}),
     // Libraries remove blanks before full stops unless told; texts must come back as they were.
     clean_up_tokenization_spaces: false,
   };
@@ -90,10 +93,20 @@ export function vocabularySize({ files }: TextTokenizer): number {
   return highest + 1;
 }
 
-/** The id of the token that ends a text: what tokenizer_config.json calls eos_token. */
-export function endOfText({ files }: TextTokenizer): number | undefined {
-  const { eos_token: eos } = files.config as { eos_token?: string | { content?: string } | null };
-  const content = typeof eos === 'string' ? eos : eos?.content;
+/** The id of the token that ends a text. */
+export const endOfText = (tokenizer: TextTokenizer): number | undefined =>
+  specialToken(tokenizer, 'eos_token');
+
+/** The id of the token that stands for hidden ones. */
+export const maskToken = (tokenizer: TextTokenizer): number | undefined =>
+  specialToken(tokenizer, 'mask_token');
+
+type Named = string | { content?: string } | null;
+
+/** The id of what tokenizer_config.json gives under this key. */
+function specialToken({ files }: TextTokenizer, key: string): number | undefined {
+  const named = (files.config as Record<string, Named | undefined>)[key];
+  const content = typeof named === 'string' ? named : named?.content;
   if (content === undefined) return undefined;
   const { model, added_tokens: added = [] } = files.tokenizer as Parsed;
   const id = added.find((token) => token.content === content)?.id;

@@ -8,4 +8,5 @@ export { readLines, readTexts } from './lines.js';
 export { maskedBatches } from './masking.js';
 export { orderedBatches, packedBatches, type TokenBatch, type TokenBatches } from './packed.js';
 export { paddedBatches } from './padded.js';
+export { type SourcesAndTargets, sourceTargetBatches } from './source-target.js';
 export { type Labelled, sampleLabelled, sampleTexts, splitLabelled } from './split.js';

@@ -18,6 +18,8 @@ export type CacheOptions = {
   limit: number;
   /** Places at the beginning of each row that hold no token. */
   padding?: readonly number[];
+  /** What steps read besides and never changes, by input; the cache's own from now on. */
+  fixed?: Readonly<Record<string, DeviceBuffer>> | undefined;
 };
 
 export type Cache = AsyncDisposable & {
@@ -48,7 +50,7 @@ export async function openCache(
   copier: () => Promise<Program>,
   options: CacheOptions,
 ): Promise<Cache> {
-  const { batch, limit, padding = new Array<number>(batch).fill(0) } = options;
+  const { batch, limit, padding = new Array<number>(batch).fill(0), fixed = {} } = options;
   const wanted = states.flatMap((specs, layer) =>
     Object.entries(specs).map(([name, spec]) => ({
       past: pastName(layer, name),
@@ -104,7 +106,7 @@ export async function openCache(
   async function dispose(): Promise<void> {
     if (!live) return;
     live = false;
-    await free(entries);
+    await Promise.all([free(entries), ...Object.values(fixed).map((one) => one.dispose())]);
   }
 
   return {
@@ -116,7 +118,7 @@ export async function openCache(
     get capacity() {
       return capacity;
     },
-    feeds: () => feeds(entries),
+    feeds: () => ({ ...fixed, ...feeds(entries) }),
     targets: () => targets(entries, length),
     async reserve(count, signal) {
       const needed = length + count;

@@ -2,23 +2,35 @@
 // and new tokens, so that the device holds the weights once: a prompt is read in pieces against the
 // cache that it fills. Pieces cost no more time than the whole prompt in one run (their scores stay in
 // the processor's cache), bound the memory of the scores, and can be aborted in between.
-import { isDecoder, type Model, parameterValues, wrongKind } from '../models/model.js';
-import type { Device, Program } from '../runtime/index.js';
-import { AnyformerError, fromNumbers, type NDArray } from '../tensor/index.js';
-import { type Cache, copyGraph, type LayerStates, openCache } from './cache.js';
+//
+// An encoder-decoder is opened the same way (cross-decoder.ts): what it continues is a source.
+import { isDecoder, isEncoderDecoder, type Model, wrongKind } from '../models/model.js';
+import type { Device } from '../runtime/index.js';
+import { AnyformerError, type NDArray } from '../tensor/index.js';
+import type { Cache } from './cache.js';
+import { openCrossDecoder } from './cross-decoder.js';
 import { stepProgram } from './programs.js';
+import { checkTokens, openStepper } from './stepper.js';
+
+/**
+ * What is read first. Decoders: the beginning of a text, as tokens. Encoder-decoders: the source, as
+ * tokens or as samples of sound of one channel, in [-1, 1], at the rate of the family.
+ */
+export type Prompt = readonly number[] | Float32Array;
 
 export type Decoder = AsyncDisposable & {
   readonly model: Model;
   readonly device: Device;
-  /** Longest text in tokens. */
+  /** Longest text in tokens; of encoder-decoders the longest target. */
   readonly context: number;
+  /** Tokens that every text begins with, before what is generated: those of the prompt, or of a target. */
+  start(prompt: Prompt): readonly number[];
   /**
-   * Reads texts, shorter ones padded on the left: the scores of the token after each, f32[batch,
+   * Reads prompts (shorter ones are padded): the scores of the token after each, f32[batch,
    * vocabulary], and the cache, which is the caller's to dispose of.
    */
   prefill(
-    texts: readonly (readonly number[])[],
+    prompts: readonly Prompt[],
     signal?: AbortSignal,
   ): Promise<{ logits: NDArray; cache: Cache }>;
   /** Appends as many tokens to each text: the scores after the last, f32[batch, vocabulary]. */
@@ -41,51 +53,28 @@ export async function openDecoder(
   device: Device,
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<Decoder> {
+  if (isEncoderDecoder(model)) return await openCrossDecoder(model, device, { signal });
   if (!isDecoder(model)) throw wrongKind(model, 'decoder');
   const { family, config } = model;
   const [context, vocabulary] = [family.context(config), family.vocabulary(config)];
-  const states: LayerStates = family.states(config);
   const built = stepProgram(model);
-  const parameters = await parameterValues(model, built);
-  const program = await device.compile(built.graph, { parameters, signal });
-  let copier: Promise<Program> | undefined;
+  const stepper = await openStepper(model, device, built, family.states(config), signal);
 
-  async function step(
-    tokens: readonly (readonly number[])[],
-    cache: Cache,
-    signal?: AbortSignal,
-  ): Promise<NDArray> {
-    const count = tokens[0]?.length ?? 0;
-    await cache.reserve(count, signal);
-    const feeds = {
-      input_ids: fromNumbers('i64', [cache.batch, count], tokens.flat()),
-      lengths: fromNumbers('i64', [cache.batch], new Array(cache.batch).fill(cache.length)),
-      padding: fromNumbers('i64', [cache.batch], cache.padding),
-      ...cache.feeds(),
-    };
-    const { logits } = await program.run(feeds, { into: cache.targets(), signal });
-    cache.advance(count);
-    return logits;
-  }
-
-  async function prefill(texts: readonly (readonly number[])[], signal?: AbortSignal) {
+  async function prefill(prompts: readonly Prompt[], signal?: AbortSignal) {
+    const texts = prompts.map(tokensOf);
     const longest = Math.max(...texts.map((text) => text.length));
     checkTexts(texts, { longest, context, vocabulary });
     const padding = texts.map((text) => longest - text.length);
     const padded = texts.map((text, i) => [...new Array<number>(padding[i]).fill(0), ...text]);
-    const cache = await openCache(
-      device,
-      states,
-      () => (copier ??= device.compile(copyGraph(states))),
-      { batch: texts.length, capacity: longest + HEADROOM, limit: context, padding },
-    );
+    const capacity = longest + HEADROOM;
+    const cache = await stepper.cache({ batch: texts.length, capacity, limit: context, padding });
     try {
       const pieces = Math.ceil(longest / PIECE);
       const bounds = Array.from({ length: pieces + 1 }, (_, i) =>
         Math.round((i * longest) / pieces),
       );
       const read = (i: number) =>
-        step(
+        stepper.step(
           padded.map((row) => row.slice(bounds[i], bounds[i + 1])),
           cache,
           signal,
@@ -99,23 +88,26 @@ export async function openDecoder(
     }
   }
 
-  async function dispose(): Promise<void> {
-    await program.dispose();
-    await copier?.then(
-      (copy) => copy.dispose(),
-      () => {},
-    );
-  }
-
+  const { step, dispose } = stepper;
   return {
     model,
     device,
     context,
+    start: tokensOf,
     prefill,
     step,
     dispose,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+function tokensOf(prompt: Prompt): readonly number[] {
+  if (!(prompt instanceof Float32Array)) return prompt;
+  throw new AnyformerError('decode/source', {
+    what: 'the model continues texts, and was given sound',
+    expected: 'a text or token ids',
+    found: `${prompt.length} samples`,
+  });
 }
 
 function checkTexts(
@@ -138,13 +130,5 @@ function checkTexts(
       hint: 'shorten the prompt, or take a model with a longer context',
     });
   }
-  for (const id of texts.flat()) {
-    if (Number.isInteger(id) && id >= 0 && id < vocabulary) continue;
-    throw new AnyformerError('decode/token', {
-      what: `${id} is not a token of the model`,
-      expected: `whole numbers from 0 to ${vocabulary - 1}`,
-      found: String(id),
-      hint: 'encode the text with the tokenizer of this model',
-    });
-  }
+  for (const text of texts) checkTokens(text, vocabulary);
 }

@@ -3,7 +3,7 @@
 import type { Model } from '../models/model.js';
 import type { Device } from '../runtime/index.js';
 import { AnyformerError, type NDArray, uniformAt } from '../tensor/index.js';
-import { type Decoder, openDecoder } from './decoder.js';
+import { type Decoder, openDecoder, type Prompt } from './decoder.js';
 import { checkOptions, type GenerationOptions, type HuggingFaceOptions } from './options.js';
 import { best, draw } from './sample.js';
 import { streamText } from './stream-text.js';
@@ -26,27 +26,28 @@ export type GenerateOptions = GenerationOptions &
   };
 
 /**
- * Continues a prompt: text, or token ids as they are. A model is compiled for this text alone; a
- * decoder from `openDecoder` serves many.
+ * Continues a prompt: text, or token ids as they are. With an encoder-decoder the prompt is the source
+ * that its target is written for: text, token ids, or samples of sound. A model is compiled for this
+ * text alone; a decoder from `openDecoder` serves many.
  *
  * Errors: `decode/context` (prompt longer than the context), `decode/empty`, `decode/token`,
- * `decode/option`, `decode/tokenizer`, `decode/device`, `decode/not-finite`, those of the device; on
+ * `decode/source`, `decode/audio`, `decode/option`, `decode/tokenizer`, `decode/device`, `decode/not-finite`, those of the device; on
  * abort the signal's reason.
  */
 export async function* generate(
   source: Model | Decoder,
-  prompt: string | readonly number[],
+  prompt: string | Prompt,
   options: GenerateOptions = {},
 ): AsyncGenerator<GenerationStep, void, undefined> {
   const { device, signal, ...rest } = options;
   const given = 'prefill' in source ? source : undefined;
   const model = 'prefill' in source ? source.model : source;
   const checked = checkOptions(rest, model.config.eos_token_id);
-  const ids = promptIds(model, prompt);
+  const read = promptOf(model, prompt);
   signal?.throwIfAborted();
   const decoder = given ?? (await openDecoder(model, deviceOf(device), { signal }));
   try {
-    yield* continued(decoder, ids, checked, signal);
+    yield* continued(decoder, read, checked, signal);
   } finally {
     if (!given) await decoder.dispose();
   }
@@ -54,14 +55,14 @@ export async function* generate(
 
 async function* continued(
   decoder: Decoder,
-  ids: readonly number[],
+  prompt: Prompt,
   { maxNewTokens, sampling, seed, eosTokenIds }: ReturnType<typeof checkOptions>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<GenerationStep, void, undefined> {
   const { tokenizer } = decoder.model;
-  const { logits, cache } = await decoder.prefill([ids], signal);
+  const { logits, cache } = await decoder.prefill([prompt], signal);
   try {
-    const stream = tokenizer && streamText(tokenizer, ids);
+    const stream = tokenizer && streamText(tokenizer, decoder.start(prompt));
     let scores = scoresOf(logits);
     for (let count = 1; ; count++) {
       const { id, logprob } = sampling
@@ -88,7 +89,7 @@ async function* continued(
 const scoresOf = ({ data, shape }: NDArray): Float32Array =>
   (data as Float32Array).subarray(0, shape[1]);
 
-function promptIds({ name, tokenizer }: Model, prompt: string | readonly number[]) {
+function promptOf({ name, tokenizer }: Model, prompt: string | Prompt): Prompt {
   if (typeof prompt !== 'string') return prompt;
   if (tokenizer) return tokenizer.encode(prompt);
   throw new AnyformerError('decode/tokenizer', {

@@ -1,4 +1,4 @@
-// The programs of decoding. `prefill` reads whole prompts in one run and returns what later tokens need
+// The programs of decoders (those of encoder-decoders: cross-programs.ts). `prefill` reads whole prompts in one run and returns what later tokens need
 // of them. `step` reads new tokens, one or many, against a cache of a fixed capacity, whose unused tail
 // is masked; against an empty cache it reads prompts too, and this is how `openDecoder` reads them.
 // Both score the last place only: the product with the vocabulary is the widest of the model.
@@ -16,13 +16,14 @@ import {
   wrongKind,
 } from '../models/model.js';
 import { concat, type Dim, input, iota, type Tensor } from '../tensor/index.js';
+import type { LayerStates } from './cache.js';
 
 /** What a step reads and what a run adds, under the names that transformers.js uses. */
 export const pastName = (layer: number, name: string): string => `past_key_values.${layer}.${name}`;
 export const presentName = (layer: number, name: string): string => `present.${layer}.${name}`;
 
 /** Picks the last place: [batch, seq, width] -> [batch, 1, width]. */
-const lastPlace = (hidden: Tensor): Tensor => hidden.slice(1, -1);
+export const lastPlace = (hidden: Tensor): Tensor => hidden.slice(1, -1);
 
 /**
  * input_ids and attention_mask: i64[batch, seq], padded on the left -> logits: f32[batch,
@@ -50,47 +51,53 @@ export function stepProgram(model: Model): Built {
     const ids = input('input_ids', 'i64', ['batch', 'new']);
     const lengths = input('lengths', 'i64', ['batch']).unsqueeze(1);
     const padding = input('padding', 'i64', ['batch']).unsqueeze(1);
-    const states: MixState[] = family.states(config).map((specs, layer) => ({
-      past: Object.fromEntries(
-        Object.entries(specs).map(([name, { shape }]) => [
-          name,
-          input(pastName(layer, name), 'f32', shape),
-        ]),
-      ),
-      present: {},
-    }));
-    const seen = against(lengths, padding, ids.size(1));
-    const logits = family.logits(s, config, { ids, ...seen, states, keep: lastPlace });
+    const states = pastStates(family.states(config));
+    const { positions, mask } = against(lengths, padding, ids.size(1));
+    const logits = family.logits(s, config, { ids, positions, mask, states, keep: lastPlace });
     return { logits: logits.squeeze(1), ...presentRows(states) };
   });
 }
+
+/** States whose past is the cache; `prefix` goes before the names that a mixer gives them. */
+export const pastStates = (states: LayerStates, prefix = ''): MixState[] =>
+  states.map((specs, layer) => ({
+    past: Object.fromEntries(
+      Object.entries(specs).map(([name, { shape }]) => [
+        name,
+        input(pastName(layer, prefix + name), 'f32', shape),
+      ]),
+    ),
+    present: {},
+  }));
 
 /** A place that no query reaches. */
 const NOWHERE = 2 ** 40;
 
 /**
- * Positions and mask of `count` new places after the filled ones; lengths and padding are [batch, 1].
+ * Positions of queries and keys, and mask, of `count` new places after the filled ones; lengths and padding are [batch, 1].
  * The keys are the whole cache, then the new places: each has a place in the text's row, and a query
  * sees those up to its own that hold a token.
  */
-function against(
+export function against(
   lengths: Tensor,
   padding: Tensor,
   count: Dim,
-): { positions: Tensor; mask: Tensor } {
+): { positions: Tensor; keyPositions: Tensor; mask: Tensor } {
   const cached = iota('capacity');
   const filled = cached.less(lengths).and(cached.greaterEqual(padding)); // [batch, capacity]
   const places = lengths.add(iota(count)); // [batch, new]
   const stands = places.greaterEqual(padding);
   const keys = concat([filled.where(cached, NOWHERE), stands.where(places, NOWHERE)], 1);
   const mask = keys.unsqueeze(1, 2).lessEqual(places.unsqueeze(1, 3)); // [batch, 1, new, keys]
-  return { positions: places.sub(padding).maximum(0), mask };
+  const positions = places.sub(padding).maximum(0);
+  const before = cached.sub(padding).maximum(0); // [batch, capacity]
+  return { positions, keyPositions: concat([before, positions], 1), mask };
 }
 
-function presentRows(states: readonly MixState[]): Record<string, Tensor> {
+export function presentRows(states: readonly MixState[], prefix = ''): Record<string, Tensor> {
   return Object.fromEntries(
     states.flatMap(({ present }, layer) =>
-      Object.entries(present).map(([name, rows]) => [presentName(layer, name), rows]),
+      Object.entries(present).map(([name, rows]) => [presentName(layer, prefix + name), rows]),
     ),
   );
 }

@@ -29,6 +29,7 @@ describe('errors', () => {
       [{ ...options, rotary: { base: 10, width: 3, layout: 'halves' } }, 'rotary.width'],
       [{ ...options, rotary: { base: 10, width: 8, layout: 'halves' } }, 'rotary.width'],
       [{ ...options, names: { q: 'q' } }, 'names'],
+      [{ ...options, kvHeads: 2, fused: 'heads' }, 'fused'],
     ];
     for (const [given, where] of wrong) {
       expect(() => resolveMixer('attention', given)).toThrowError(

@@ -1,5 +1,6 @@
 // Softmax attention with heads (Vaswani et al. 2017) and shared key-value heads (GQA, Ainslie et al.
-// 2023). Mask, positions and past come from outside.
+// 2023). Mask, positions and past come from outside. Queries and keys may be normed, head by head, and
+// turned by their positions.
 //
 // Decoding: past keys [batch, kvHeads, headDim, capacity] (transposed: their product with a query
 // reads memory in order) and values [batch, kvHeads, capacity, headDim] are plain inputs. The scores
@@ -7,7 +8,15 @@
 // never copied. The mask covers capacity + new keys; what it hides has weight 0, and must be finite
 // all the same, since 0 x infinity is NaN.
 import { z } from 'zod';
-import { linear, type Rotary, rotaryTables, rotate, type Scope } from '../nn/index.js';
+import {
+  linear,
+  type Rotary,
+  rmsNorm,
+  ropeScaling,
+  rotaryTables,
+  rotate,
+  type Scope,
+} from '../nn/index.js';
 import { AnyformerError, concat, currentPath, rearrange, type Tensor } from '../tensor/index.js';
 import { biasScores, maskScores } from './mask.js';
 import { type MixContext, tokenMixer } from './mixer.js';
@@ -30,8 +39,15 @@ const options = z
         base: z.number().positive(),
         width: z.int().positive(),
         layout: z.enum(['halves', 'pairs']),
+        scaling: ropeScaling.optional(),
       })
       .optional(),
+    /** RMS norm of every query and key over its headDim features (Henry et al. 2020), by name. */
+    qkNorm: z.strictObject({ q: z.string(), k: z.string(), eps: z.number().positive() }).optional(),
+    /** The rows of a fused `qkv`: all queries, keys, values, or head by head a query, key and value. */
+    fused: z.enum(['parts', 'heads']).default('parts'),
+    /** Matrices lie [in, out] in the checkpoint. */
+    transposed: z.boolean().default(false),
     /** Tensor names: separate projections, or one fused `qkv`. */
     names: z.union([
       z.strictObject({ q: z.string(), k: z.string(), v: z.string(), o: z.string() }),
@@ -42,6 +58,10 @@ const options = z
     path: ['kvHeads'],
     message: 'heads must be a multiple of kvHeads',
   })
+  .refine((o) => o.fused === 'parts' || o.heads === kvHeadsOf(o), {
+    path: ['fused'],
+    message: "as many kvHeads as heads, or 'parts'",
+  })
   .refine((o) => !o.rotary || (o.rotary.width % 2 === 0 && o.rotary.width <= o.headDim), {
     path: ['rotary', 'width'],
     message: 'an even number up to headDim',
@@ -51,20 +71,37 @@ type Options = z.output<typeof options>;
 
 /** Projections of x[batch, seq, width]: q [batch, heads, seq, headDim], k and v with kvHeads. */
 function project(s: Scope, x: Tensor, o: Options): [q: Tensor, k: Tensor, v: Tensor] {
-  const kvHeads = kvHeadsOf(o);
-  const split = (y: Tensor, heads: number) => rearrange(y, 'b n (h d) -> b h n d', { h: heads });
-  const sizes = [o.heads, kvHeads, kvHeads];
-  const { names, bias } = o;
-  const parts =
-    'qkv' in names
-      ? linear(s.at(names.qkv), x, (o.heads + 2 * kvHeads) * o.headDim, { bias }).split(
-          -1,
-          sizes.map((heads) => heads * o.headDim),
-        )
-      : [names.q, names.k, names.v].map((name, i) =>
-          linear(s.at(name), x, sizes[i] * o.headDim, { bias }),
-        );
-  return [split(parts[0], o.heads), split(parts[1], kvHeads), split(parts[2], kvHeads)];
+  const { names, bias, transposed, headDim } = o;
+  const sizes = [o.heads, kvHeadsOf(o), kvHeadsOf(o)];
+  const split = (y: Tensor, h: number) => rearrange(y, 'b n (h d) -> b h n d', { h });
+  const to = (name: string, heads: number) =>
+    linear(s.at(name), x, heads * headDim, { bias, transposed });
+  if (!('qkv' in names)) {
+    const [q, k, v] = [names.q, names.k, names.v].map((name, i) =>
+      split(to(name, sizes[i]), sizes[i]),
+    );
+    return [q, k, v];
+  }
+  const all = to(names.qkv, sizes[0] + sizes[1] + sizes[2]);
+  if (o.fused === 'heads') {
+    const joined = rearrange(all, 'b n (h e) -> b h n e', { h: o.heads }); // e: q, k, v of a head
+    const [q, k, v] = joined.split(-1, [headDim, headDim, headDim]);
+    return [q, k, v];
+  }
+  const parts = all.split(
+    -1,
+    sizes.map((heads) => heads * headDim),
+  );
+  const [q, k, v] = parts.map((part, i) => split(part, sizes[i]));
+  return [q, k, v];
+}
+
+/** Queries and keys as they meet: normed, then turned, where the options say so. */
+function prepared(s: Scope, q: Tensor, k: Tensor, o: Options, context: MixContext) {
+  const { qkNorm } = o;
+  const norm = qkNorm && rmsNorm({ eps: qkNorm.eps });
+  const [query, key] = norm ? [norm(s.at(qkNorm.q), q), norm(s.at(qkNorm.k), k)] : [q, k];
+  return o.rotary ? turned(query, key, o.rotary, context) : [query, key];
 }
 
 export const attention = tokenMixer<Options>({
@@ -75,10 +112,11 @@ export const attention = tokenMixer<Options>({
   mix: (s, x, o, context) =>
     s.module('attention', () => {
       const [q, k, v] = project(s, x, o);
-      const [query, key] = o.rotary ? turned(q, k, o.rotary, context) : [q, k];
+      const [query, key] = prepared(s, q, k, o, context);
       const mixed = attend(s, query, key, v, o, context);
       const joined = rearrange(mixed, 'b h n d -> b n (h d)');
-      return linear(s.at(o.names.o), joined, o.outWidth, { bias: o.outBias ?? o.bias });
+      const { transposed, bias, outBias = bias } = o;
+      return linear(s.at(o.names.o), joined, o.outWidth, { bias: outBias, transposed });
     }),
   state: (o) => ({
     key: { shape: ['batch', kvHeadsOf(o), o.headDim, 'capacity'], axis: 3 },
@@ -115,16 +153,20 @@ function attend(
     groups === 1 ? y : rearrange(y, 'b k (g n) d -> b (k g) n d', { g: groups, n: q.size(2) });
   const { mask, state } = context;
   const biased = (scores: Tensor) => (context.bias ? scores.add(context.bias) : scores);
+  const after = (past: Tensor | undefined, rows: Tensor) =>
+    state?.joined && past ? concat([past, rows], 2) : rows;
+  const keys = after(state?.past?.key, k);
+  const values = after(state?.past?.value, v);
   if (state) {
-    state.present.key = k.swap(-1, -2);
-    state.present.value = v;
+    state.present.key = state.joined ? keys : k.swap(-1, -2);
+    state.present.value = values;
   }
-  if (!state?.past) {
+  if (!state?.past || state.joined) {
     const scores = s.tag(
       'scores',
-      biasScores(biased(ungroup(grouped.matmul(k.swap(-1, -2)).mul(scale))), mask),
+      biasScores(biased(ungroup(grouped.matmul(keys.swap(-1, -2)).mul(scale))), mask),
     );
-    return weighted(s, scores, [v], groups);
+    return weighted(s, scores, [values], groups);
   }
   const { key, value } = state.past;
   const past = grouped.matmul(key).mul(scale);

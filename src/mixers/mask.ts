@@ -26,3 +26,13 @@ export const biasScores = (scores: Tensor, mask: Tensor | undefined): Tensor =>
  */
 export const maskScores = (scores: Tensor, mask: Tensor | undefined): Tensor =>
   mask ? mask.where(scores, LOWEST[scores.dtype] ?? Number.NEGATIVE_INFINITY) : scores;
+
+/**
+ * A sliding window (Beltagy et al. 2020): each query keeps the last `window` of the keys that `mask`
+ * (bool[..., queries, keys], keys in the order of their places) lets it see. Counted over the keys
+ * that are seen, so that padding and the unused places of a cache take no room.
+ */
+export function lastKeys(mask: Tensor, window: number): Tensor {
+  const after = mask.cast('i64').cumsum(-1, { exclusive: true, reverse: true });
+  return mask.and(after.less(window));
+}

@@ -28,6 +28,11 @@ export type MixState = {
   past?: Readonly<Record<string, Tensor>>;
   /** Filled by the mixer: the new rows, by name. */
   present: Record<string, Tensor>;
+  /**
+   * The caller holds past and new rows as one tensor, rows along the last axis but one, and gets all
+   * of them as `present`: the form that other programs expect of an exported graph. Only attention.
+   */
+  joined?: boolean;
 };
 
 /**

@@ -1,9 +1,18 @@
 // Weights by name, wherever they are: in memory, in a file, in several, or some in one place and the
-// rest in another. Reading is lazy; nothing here changes a weight.
+// rest in another. Reading is lazy; nothing here changes a weight, but that eight-bit floats come as
+// f32 (float8.ts).
 import { exists, joinPath } from '#platform';
 import type { NDArray } from '../tensor/array.js';
 import type { DType } from '../tensor/dtype.js';
 import { AnyformerError, nearest } from '../tensor/error.js';
+import {
+  companionsOf,
+  decodeFloat8,
+  type Float8Options,
+  isFloat8,
+  plainFloat8,
+  scaleOf,
+} from './float8.js';
 import { printable } from './json-strict.js';
 import { openSafetensors, typeOf } from './safetensors.js';
 import { openSharded } from './safetensors-index.js';
@@ -27,6 +36,7 @@ export type Opened = {
   readonly path: string;
   readonly entries: ReadonlyMap<string, SafetensorsEntry & { file?: { readonly path: string } }>;
   read(name: string): Promise<NDArray>;
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 };
 
@@ -57,23 +67,35 @@ export function memoryStore(arrays: ReadonlyMap<string, NDArray>): WeightStore {
 }
 
 /** Weights in an opened safetensors file, or in an opened set of them. */
-export function fileStore(opened: Opened): FileStore {
+export function fileStore(opened: Opened, float8: Float8Options = plainFloat8): FileStore {
   const { path, entries } = opened;
+  const eight = [...entries].filter(([, entry]) => isFloat8(entry)).map(([name]) => name);
+  const hidden = new Set(eight.flatMap(companionsOf));
+  const has = (name: string) => entries.has(name) && !hidden.has(name);
+  function* names(): Generator<string> {
+    for (const name of entries.keys()) if (!hidden.has(name)) yield name;
+  }
   const get = (name: string) => {
-    if (!entries.has(name)) throw missing(name, entries.keys());
-    return typeOf(entries, name, path);
+    const entry = entries.get(name);
+    if (!entry || !has(name)) throw missing(name, names());
+    return isFloat8(entry) ? { ...entry, dtype: 'f32' as const } : typeOf(entries, name, path);
   };
   const close = () => opened.close();
   return {
-    names: () => entries.keys(),
-    has: (name) => entries.has(name),
+    names,
+    has,
     type: (name) => ({ dtype: get(name).dtype, shape: get(name).shape }),
     read: async (name) => {
-      get(name);
-      return await opened.read(name);
+      const entry = get(name);
+      if (!isFloat8(entry)) return await opened.read(name);
+      const scale = scaleOf(name, (other) => entries.has(other));
+      const factors = scale === undefined ? undefined : await opened.read(scale);
+      return decodeFloat8(name, entry, await opened.readBytes(name), factors, float8);
     },
     file: (name) => {
-      const { offset, length } = get(name);
+      const entry = get(name);
+      if (isFloat8(entry)) return undefined;
+      const { offset, length } = entry;
       return { path: entries.get(name)?.file?.path ?? path, offset, length };
     },
     close,
@@ -109,21 +131,31 @@ export function layeredStore(
   };
 }
 
+export type CheckpointOptions = {
+  /** How eight-bit floats are scaled. */
+  float8?: Float8Options | undefined;
+  /** Links of shards may lead as far as this folder; the index's own unless told. */
+  root?: string | undefined;
+};
+
 /**
  * Opens the weights at `path`: a `.safetensors` file, an `.index.json`, or a folder with
  * `model.safetensors` or `model.safetensors.index.json`. Errors: `checkpoint/no-weights` and those
  * of the two readers.
  */
-export async function openCheckpoint(path: string): Promise<FileStore> {
-  if (path.endsWith('.index.json')) return fileStore(await openSharded(path));
-  if (/\.(safetensors|bin|pt|pth|ckpt|pkl|gguf|h5)$/i.test(path)) {
-    // Other formats too: the reader names what the file is and the way out.
-    return fileStore(await openSafetensors(path));
-  }
+export async function openCheckpoint(
+  path: string,
+  { float8, root }: CheckpointOptions = {},
+): Promise<FileStore> {
+  const one = async (file: string) => fileStore(await openSafetensors(file), float8);
+  const many = async (file: string) => fileStore(await openSharded(file, { root }), float8);
+  if (path.endsWith('.index.json')) return await many(path);
+  // Other formats too: the reader names what the file is and the way out.
+  if (/\.(safetensors|bin|pt|pth|ckpt|pkl|gguf|h5)$/i.test(path)) return await one(path);
   const single = joinPath(path, 'model.safetensors');
-  if (await exists(single)) return fileStore(await openSafetensors(single));
+  if (await exists(single)) return await one(single);
   const index = joinPath(path, 'model.safetensors.index.json');
-  if (await exists(index)) return fileStore(await openSharded(index));
+  if (await exists(index)) return await many(index);
   const pickle = await exists(joinPath(path, 'pytorch_model.bin'));
   throw new AnyformerError('checkpoint/no-weights', {
     what: `no weights in ${path}`,

@@ -4,6 +4,7 @@
 import type { Device, Program } from '../runtime/device.js';
 import { AnyformerError, type NDArray, ndarray } from '../tensor/index.js';
 import { encoderProgram, isEncoder, type Model, parameterValues, wrongKind } from './model.js';
+import type { TextTokenizer } from './tokenizer.js';
 
 /** Places of one batch, padding included: large products run near the machine's full rate. */
 const BATCH_TOKENS = 4096;
@@ -56,9 +57,24 @@ const limitsOf = ({ family, config }: Model): Omit<Limits, 'width'> => ({
   vocabulary: family.vocabulary(config),
 });
 
-/** Token ids of texts, cut to the model's context; an empty text becomes one unknown token. */
-export function tokenize(model: Model, texts: readonly string[]): number[][] {
-  const { tokenizer, name } = model;
+/**
+ * Token ids of texts, cut to `most` tokens, or as many as the model's context has, within the special
+ * tokens around them; a text without any becomes one token, the first of the vocabulary.
+ */
+export function tokenize(
+  model: Model,
+  texts: readonly string[],
+  { most = limitsOf(model).context }: { most?: number | undefined } = {},
+): number[][] {
+  const tokenizer = tokenizerOf(model);
+  return texts.map((text) => {
+    const ids = tokenizer.encode(text, { most });
+    return ids.length > 0 ? ids : [0];
+  });
+}
+
+/** The model's tokenizer. Errors: `models/no-tokenizer`. */
+export function tokenizerOf({ tokenizer, name }: Model): TextTokenizer {
   if (!tokenizer) {
     throw new AnyformerError('models/no-tokenizer', {
       what: `'${name}' has no tokenizer`,
@@ -67,11 +83,7 @@ export function tokenize(model: Model, texts: readonly string[]): number[][] {
       hint: 'give token ids instead of texts',
     });
   }
-  const { context } = limitsOf(model);
-  return texts.map((text) => {
-    const ids = tokenizer.encode(text).slice(0, context);
-    return ids.length > 0 ? ids : [0];
-  });
+  return tokenizer;
 }
 
 /** Rows of one batch: places in the caller's list, all of nearly one length. */

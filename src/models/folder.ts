@@ -1,14 +1,19 @@
-// A model as a folder: config.json, model.safetensors, tokenizer.json, tokenizer_config.json, and
-// quality.json for those that were compressed. Written whole or not at all; it loads again.
-import { baseName, exists, type FolderFile, joinPath, writeFolder } from '#platform';
+// A model as a folder: config.json, model.safetensors, tokenizer.json, tokenizer_config.json, what the
+// family keeps beside them (`side-files.ts`), and quality.json for those that were compressed. Written
+// whole or not at all; it loads again.
+import { baseName, exists, type FolderFile, folderOf, joinPath, writeFolder } from '#platform';
 import { AnyformerError } from '../tensor/index.js';
 import { openCheckpoint } from './checkpoint.js';
 import { checkConfig, readConfigFile } from './config-file.js';
+import { float8Config } from './float8.js';
 import { readJsonFile } from './json-file.js';
 import { createModel, declare, type Model } from './model.js';
+import { withModernNames } from './old-names.js';
 import { type QualityRecord, qualityRecord } from './quality.js';
 import { chunksOf, planSafetensors } from './safetensors-write.js';
+import { sideFiles, withSideFiles } from './side-files.js';
 import { createTokenizer, type TextTokenizer } from './tokenizer.js';
+import { checkUnused } from './unused.js';
 
 const text = new TextEncoder();
 const json = (value: unknown): Uint8Array => text.encode(`${JSON.stringify(value, null, 2)}\n`);
@@ -31,11 +36,12 @@ export function modelFiles(model: Model): FolderFile[] {
     files.push({ name: 'tokenizer_config.json', chunks: json(tokenizer.files.config) });
   }
   if (quality) files.push({ name: 'quality.json', chunks: json(quality) });
-  files.push({ name: 'config.json', chunks: json(configOf(model)) });
+  const { files: beside, config } = sideFiles(model);
+  files.push(...beside, { name: 'config.json', chunks: json(withQuantization(config, model)) });
   return files;
 }
 
-const configOf = ({ config, quantization }: Model): object =>
+const withQuantization = (config: object, { quantization }: Model): object =>
   quantization ? { ...config, quantization_config: quantization } : config;
 
 export type SaveOptions = {
@@ -87,8 +93,18 @@ export function checkQuality(
 /** A model whose weights stay in an open file until it is disposed. */
 export type LoadedModel = Model & AsyncDisposable;
 
+export type LoadOptions = {
+  /** The model's name, where the folder's is none. */
+  name?: string | undefined;
+  /** Links of weight files may lead as far as this folder. */
+  root?: string | undefined;
+};
+
 /** Loads a model's folder. Weights are read when they are needed; dispose the model when done. */
-export async function loadModelFolder(path: string): Promise<LoadedModel> {
+export async function loadModelFolder(
+  path: string,
+  { name = baseName(path), root = hubRoot(path) }: LoadOptions = {},
+): Promise<LoadedModel> {
   const file = joinPath(path, 'config.json');
   if (!(await exists(file))) {
     throw new AnyformerError('models/not-a-model', {
@@ -97,20 +113,32 @@ export async function loadModelFolder(path: string): Promise<LoadedModel> {
       found: (await exists(path)) ? 'neither or only a part' : 'no such folder',
     });
   }
-  const config = await readConfigFile(file);
+  const config = await withSideFiles(await readConfigFile(file), path, file);
+  const float8 = float8Config(
+    (config as { quantization_config?: unknown } | null)?.quantization_config,
+  );
   const [weights, tokenizer, quality] = await Promise.all([
-    openCheckpoint(path),
+    openCheckpoint(path, { float8, root }).then(withModernNames),
     readTokenizer(path),
     readQuality(path),
   ]);
   try {
-    const model = createModel({ name: baseName(path), config, weights, tokenizer, quality, file });
-    declare(model);
-    return { ...model, [Symbol.asyncDispose]: () => weights.close() };
+    const model = createModel({ name, config, weights, tokenizer, quality, file });
+    checkUnused(model, path);
+    return Object.assign(model, { [Symbol.asyncDispose]: () => weights.close() });
   } catch (error) {
     await weights.close();
     throw error;
   }
+}
+
+/** A snapshot in the Hub's cache is made of links into the folder of its repository. */
+function hubRoot(path: string): string | undefined {
+  const snapshots = folderOf(path);
+  const repository = folderOf(snapshots);
+  const isSnapshot =
+    baseName(snapshots) === 'snapshots' && baseName(repository).startsWith('models--');
+  return isSnapshot ? repository : undefined;
 }
 
 const TOKENIZER_LIMITS = { code: 'tokenizer', maxBytes: 100_000_000 };

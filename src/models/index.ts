@@ -6,22 +6,34 @@ export {
   openCheckpoint,
   type WeightStore,
 } from './checkpoint.js';
+export type { ClassScore } from './class-scores.js';
 export { type EncodeOptions, type Encoder, openEncoder, tokenize } from './encoder.js';
 export { type ExportOptions, exportOnnx, onnxFiles, onnxModel } from './export-onnx.js';
 export { equalParameterHidden } from './families/metaformer-layer.js';
 export { poolformerPresets } from './families/poolformer.js';
 export { familyOf } from './families/registry.js';
 export {
+  type AudioFormat,
   type DecoderFamily,
   type DecoderInputs,
   decoderFamily,
+  type EncoderDecoderFamily,
+  type EncoderDecoderInputs,
   type EncoderFamily,
+  type EncoderInputs,
+  type EncoderOutputs,
   encoderFamily,
   type Family,
+  type Memory,
+  type SpeechToTextFamily,
+  speechToTextFamily,
+  type TextToTextFamily,
+  textToTextFamily,
   type VisionFamily,
   visionFamily,
 } from './family.js';
 export { loadModelFolder, modelFiles, type SaveOptions, saveModel } from './folder.js';
+export { importMoonshine, type MoonshineParts } from './import/moonshine.js';
 export { poolformerWeights } from './import/poolformer.js';
 export { importTinyStories } from './import/tinystories.js';
 export { importUseLite, loadUseLitePackage } from './import/use-lite.js';
@@ -37,12 +49,17 @@ export {
 export {
   type Built,
   buildProgram,
+  classesOf,
   createModel,
   declare,
+  type EncoderOutputName,
+  type EncoderProgramOptions,
   encoderProgram,
   fullDecoderProgram,
+  fullEncoderDecoderProgram,
   isDecoder,
   isEncoder,
+  isEncoderDecoder,
   isVision,
   type Model,
   type ModelParts,
@@ -51,7 +68,12 @@ export {
   storedBytes,
   visionProgram,
 } from './model.js';
+export { openPictureClassifier, type PictureClassifier } from './picture-classifier.js';
+export type { PictureConfig } from './picture-config.js';
+export { type Picture, pixelsOf } from './pictures.js';
+export type { PoolingMode, SentenceEncoder } from './pooling-config.js';
 export type { QualityRecord } from './quality.js';
 export { NAMED_MODELS, resolveModel } from './resolve.js';
 export { openSafetensors } from './safetensors.js';
+export { openTextClassifier, type TextClassifier, type TextOrPair } from './text-classifier.js';
 export { createTokenizer, type TextTokenizer, type TokenizerFiles } from './tokenizer.js';

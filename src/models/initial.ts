@@ -7,10 +7,12 @@ import {
   createModel,
   isDecoder,
   isEncoder,
+  isEncoderDecoder,
   isVision,
   type Model,
   type ModelParts,
 } from './model.js';
+import { sourceMemory, targetLogits } from './source.js';
 
 /** Builds the model of a config and fills its weights. */
 export function initialModel(
@@ -24,6 +26,9 @@ export function initialModel(
   else if (isDecoder(empty)) {
     const mask = input('mask', 'bool', ['batch', 1, 'seq', 'seq']);
     empty.family.logits(scope, empty.config, { ids, positions: ids, mask });
+  } else if (isEncoderDecoder(empty)) {
+    const { family, config } = empty;
+    targetLogits(scope, family, config, sourceMemory(scope, family, config), ids);
   } else if (isVision(empty)) {
     const pixels = input('pixels', 'f32', ['batch', ...empty.family.picture(empty.config)]);
     empty.family.scores(scope, empty.config, pixels);

@@ -17,6 +17,7 @@ import {
   type Built,
   isDecoder,
   isEncoder,
+  isEncoderDecoder,
   type Model,
   tensorBytes,
   wholeProgram,
@@ -81,7 +82,7 @@ export function inspectModel(model: Model, options: InspectOptions = {}): Inspec
   checkSize('batch', batch, Number.MAX_SAFE_INTEGER);
   checkSize('seq', seq, context);
   const built = wholeProgram(model);
-  const pass = cost(simplify(built.graph), { batch, seq });
+  const pass = cost(simplify(built.graph), { batch, seq, ...otherSizes(model, seq) });
   const modules = modulesOf(model, built, pass.byPath);
   return {
     name: model.name,
@@ -94,11 +95,20 @@ export function inspectModel(model: Model, options: InspectOptions = {}): Inspec
     seq,
     ...total(modules),
     peakActivationBytes: pass.peakActivationBytes,
-    cacheBytesPerToken: isDecoder(model) ? cacheBytes(model) : undefined,
+    cacheBytesPerToken: isDecoder(model) || isEncoderDecoder(model) ? cacheBytes(model) : undefined,
     modules,
     formats: formatsOf(model, built.declarations),
     quality: model.quality,
   };
+}
+
+/** Encoder-decoders: a target as long as the source, and of sound a second for every three tokens. */
+function otherSizes(model: Model, seq: number): Record<string, number> {
+  if (!isEncoderDecoder(model)) return {};
+  const { family, config } = model;
+  if (family.source === 'text') return { target: seq };
+  const { rate, least } = family.audio(config);
+  return { target: seq, samples: Math.max(least, Math.round((rate * seq) / 3)) };
 }
 
 function checkSize(name: string, value: number, most: number): void {
@@ -192,14 +202,15 @@ function formatsOf(model: Model, declarations: Declarations): FormatFacts[] {
   return [...found.values()];
 }
 
-/** A plain matrix is told by its element type, others by their options. */
+/** A plain matrix is told by its element type, however it lies; others by their options. */
 function showFormat({ format, ...options }: MatrixSpec, dtype: string): string {
+  if (format === 'dense') return `dense ${dtype}`;
   const given = Object.entries(options).map(([name, value]) => `${name}=${value}`);
-  return [format, ...(given.length > 0 || format !== 'dense' ? given : [dtype])].join(' ');
+  return [format, ...given].join(' ');
 }
 
 function cacheBytes({ family, config }: Model): number {
-  if (family.kind !== 'decoder') return 0;
+  if (family.kind !== 'decoder' && family.kind !== 'encoder-decoder') return 0;
   const shapes = family.states(config).flatMap((layer) => Object.values(layer));
   const elements = shapes.map(({ shape }) =>
     sizeOf(shape.filter((size) => typeof size === 'number')),

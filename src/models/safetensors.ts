@@ -18,6 +18,8 @@ export type SafetensorsFile = AsyncDisposable & {
   readonly metadata: ReadonlyMap<string, string>;
   /** One range read; the array owns its buffer. */
   read(name: string): Promise<NDArray>;
+  /** The bytes of a tensor of any type of the format. */
+  readBytes(name: string): Promise<Uint8Array<ArrayBuffer>>;
   /** All tensors in the order of the data: one pass from the first byte to the last. */
   tensors(): AsyncGenerator<[name: string, array: NDArray]>;
   /** `tensors()` collected. */
@@ -85,6 +87,10 @@ function fileOver(
       const { dtype, shape, offset, length } = typeOf(entries, name, path);
       return toArray(dtype, shape, await file.read(offset, length), name, path);
     },
+    async readBytes(name) {
+      const { offset, length } = entryOf(entries, name, path);
+      return await file.read(offset, length);
+    },
     async readAll() {
       const all = new Map<string, NDArray>();
       for await (const [name, array] of tensors()) all.set(name, array);
@@ -103,21 +109,29 @@ export async function readSafetensors(
   return { tensors: await file.readAll(), metadata: file.metadata };
 }
 
+/** The entry of a name. Errors: `safetensors/no-tensor`. */
+export function entryOf<E extends SafetensorsEntry>(
+  entries: ReadonlyMap<string, E>,
+  name: string,
+  file: string,
+): E {
+  const entry = entries.get(name);
+  if (entry) return entry;
+  throw new AnyformerError('safetensors/no-tensor', {
+    what: `${file} has no tensor ${printable(name)}`,
+    expected: 'a name in the file',
+    found: printable(name),
+    hint: suggestion(name, entries.keys()),
+  });
+}
+
 /** The entry with an element type of ours, or the reason why it cannot be read. */
 export function typeOf(
   entries: ReadonlyMap<string, SafetensorsEntry>,
   name: string,
   file: string,
 ): SafetensorsEntry & { dtype: DType } {
-  const entry = entries.get(name);
-  if (entry === undefined) {
-    throw new AnyformerError('safetensors/no-tensor', {
-      what: `${file} has no tensor ${printable(name)}`,
-      expected: 'a name in the file',
-      found: printable(name),
-      hint: suggestion(name, entries.keys()),
-    });
-  }
+  const entry = entryOf(entries, name, file);
   const { dtype } = entry;
   if (dtype === undefined) {
     throw new AnyformerError('safetensors/dtype', {

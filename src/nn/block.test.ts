@@ -48,14 +48,39 @@ it('post: norm(x + f(x)), twice', () => {
   expect(evaluate(y, 5)).toBe(2 * (mixed + 3 * mixed));
 });
 
-it.each(['pre', 'post'] as const)(
+it('parallel: x + mix(norm(x)) + channel(norm(x))', () => {
+  const y = block(Scope.root().at('h', 0), x(), { ...parts, placement: 'parallel' });
+  expect(evaluate(y, 5)).toBe(5 + (2 * 5 + 1) + 3 * (2 * 5));
+});
+
+it('parts without a name stand in the layer itself, and are tagged by their role', () => {
+  const root = Scope.root();
+  const y = block(root.at('h', 0), input('x', 'f32', [1, 's', 4]), {
+    norm,
+    mix: (s, t) => linear(s.at('c_proj'), t, 4),
+    channel: (s, t) => s.module('mlp', () => linear(s.at('fc1'), t, 4)),
+    names: { ...names, channel: '' },
+  });
+  expect([...root.declarations.stored.keys()].sort()).toEqual(
+    ['h.0.attn.c_proj', 'h.0.fc1'].map((n) => `${n}.weight`),
+  );
+  const g = graph({ y });
+  expect([...g.tags.keys()].filter((name) => /^h\.0(#\d|\.channel)?$/.test(name)).sort()).toEqual([
+    'h.0',
+    'h.0.channel',
+  ]);
+  expect(g.tags.get('h.0')).toBe(y);
+});
+
+it.each(['pre', 'post', 'parallel'] as const)(
   '%s: a shortcut replaces the residual path of the mixer',
   (placement) => {
     const shortcut: NonNullable<BlockParts['shortcut']> = (_, t) => t.mul(-1);
     const y = block(Scope.root(), x(), { ...parts, placement, shortcut });
     const pre = -5 + (2 * 5 + 1);
     const post = 2 * (-5 + (5 + 1));
-    expect(evaluate(y, 5)).toBe(placement === 'pre' ? pre + 6 * pre : 2 * (post + 3 * post));
+    const wanted = { pre: pre + 6 * pre, post: 2 * (post + 3 * post), parallel: pre + 6 * 5 };
+    expect(evaluate(y, 5)).toBe(wanted[placement]);
   },
 );
 

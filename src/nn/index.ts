@@ -17,4 +17,5 @@ export { polyNorm, polyNormOf, polyRelu, polyReluOf } from './polynomial.js';
 export { type Rotary, rotaryTables, rotate, sinusoid } from './position.js';
 export { learnedPositions, sinusoidFrequencies, sinusoidPositions } from './position-table.js';
 export { alibiBias, alibiSlopes, type Buckets, t5Bias, t5Bucket } from './relative-bias.js';
+export { type RopeScaling, ropeScaling, rotaryFrequencies } from './rope-scaling.js';
 export * from './scope.js';

@@ -1,13 +1,23 @@
 // Linear maps and embedding tables over whatever weight format stands at their scope.
 import { AnyformerError, currentPath, type Tensor } from '../tensor/index.js';
+import { transposedDense } from './formats/dense.js';
 import { matrixLookup, matrixProduct } from './formats/registry.js';
 import type { Scope } from './scope.js';
 
-/** x[..., in] @ W^T + b -> [..., out]. The activation that enters is tagged `<path>.input`. */
-export function linear(s: Scope, x: Tensor, out: number, { bias = false } = {}): Tensor {
+/**
+ * x[..., in] @ W^T + b -> [..., out]. The activation that enters is tagged `<path>.input`. A
+ * checkpoint stores W as [out, in], or `transposed`.
+ */
+export function linear(
+  s: Scope,
+  x: Tensor,
+  out: number,
+  { bias = false, transposed = false } = {},
+): Tensor {
   return s.module('linear', () => {
-    const columns = fixedWidth(x);
-    const product = matrixProduct(s, s.tag('input', x), { rows: out, columns });
+    const size = { rows: out, columns: fixedWidth(x) };
+    const native = transposed ? transposedDense : undefined;
+    const product = matrixProduct(s, s.tag('input', x), size, native);
     return bias ? product.add(s.parameter('bias', [out])) : product;
   });
 }

@@ -1,6 +1,7 @@
 // Positions: sinusoids added to embeddings (Vaswani et al. 2017) and rotations of queries and keys
 // (Su et al. 2021).
 import { concat, constant, fromNumbers, type Tensor, withGradient } from '../tensor/index.js';
+import { type RopeScaling, rotaryFrequencies } from './rope-scaling.js';
 
 /** [sin(p f), cos(p f)] halves for positions[...] and frequencies f[width / 2]: [..., width]. */
 export function sinusoid(positions: Tensor, frequencies: readonly number[]): Tensor {
@@ -15,14 +16,17 @@ export type Rotary = {
   width: number;
   /** `halves`: feature i pairs with i + width/2 (Hugging Face's Llama); `pairs`: 2i with 2i + 1. */
   layout: 'halves' | 'pairs';
+  /** How frequencies change for texts longer than those of the training. */
+  scaling?: RopeScaling | undefined;
 };
 
 /** cos and sin tables of rotary positions: positions[batch, seq] -> [batch, 1, seq, width / 2]. */
-export function rotaryTables(positions: Tensor, { base, width }: Rotary): Tables {
-  const frequencies = Array.from({ length: width / 2 }, (_, i) => base ** ((-2 * i) / width));
-  const f = constant(fromNumbers('f32', [width / 2], frequencies));
+export function rotaryTables(positions: Tensor, rotary: Rotary): Tables {
+  const { frequencies, amplitude } = rotaryFrequencies(rotary);
+  const f = constant(fromNumbers('f32', [frequencies.length], frequencies));
   const angles = positions.cast('f32').unsqueeze(-1).mul(f).unsqueeze(1);
-  return { cos: angles.cos(), sin: angles.sin() };
+  const sized = (table: Tensor) => (amplitude === 1 ? table : table.mul(amplitude));
+  return { cos: sized(angles.cos()), sin: sized(angles.sin()) };
 }
 
 type Tables = { cos: Tensor; sin: Tensor };

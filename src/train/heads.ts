@@ -11,11 +11,14 @@ export function withHeads(
   objective: Objective,
   { seed = 0 }: { seed?: number } = {},
 ): Model {
-  const scope = Scope.root();
+  const { weights } = model;
+  // Families ask the checkpoint under which prefix their tensors stand.
+  const type = (name: string) => (weights.has(name) ? weights.type(name) : undefined);
+  const scope = Scope.root({ type });
   objective(scope, model);
   const fresh = [...scope.declarations.stored.values()]
-    .filter(({ name }) => !model.weights.has(name))
+    .filter(({ name }) => !weights.has(name))
     .map((one) => [one.name, initialValue(one, seed)] as const);
   if (fresh.length === 0) return model;
-  return { ...model, weights: layeredStore(memoryStore(new Map(fresh)), model.weights) };
+  return { ...model, weights: layeredStore(memoryStore(new Map(fresh)), weights) };
 }

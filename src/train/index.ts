@@ -24,5 +24,6 @@ export {
   linearDecay,
   type Schedule,
 } from './schedules.js';
+export { seq2seq } from './seq2seq.js';
 export { type ParameterGroup, type StepOptions, stepGraph } from './step.js';
 export { type Batch, openTraining, type Training, type TrainingOptions } from './training.js';

@@ -26,14 +26,18 @@ CONFIG is a JSON file; paths in it are relative to it:
 model      a config.json's contents for fresh weights, or a folder to go on from
 tokenizer  bpe (learned from the training texts), bytes, or a tokenizer.json;
            none where the model has one
-data       documents: line, file, or {"separator": "a line"}; heldOut: a share
-           of the documents, or files of their own; a .tsv of labels and texts
-           for {"objective": {"type": "classification"}}
+data       train: text files, folders of .txt files, or data sets such as
+           {"dataset": "sotu"} (see "anyformer data"); heldOut: a share of the
+           documents, or files, folders, {"dataset": "sotu", "last": 12}, which are
+           not learned from; documents: line, file, or {"separator": "a line"}
+objective  {"type": "causal-lm"} unless told; "distillation" with a "teacher"
+           folder; for encoders "masked-lm", "classification" (a .tsv of labels
+           and texts), "contrastive" (a .tsv of two texts that belong together)
 optimizer  adamw, sgd, lion, adafactor
 schedule   cosine, linear, inverse-square-root, constant
 
-Written under "out": model/ (loads in every command), checkpoints/, metrics.jsonl
-and training.json. Ctrl-C finishes the step and keeps a checkpoint; --resume goes
+Written under "out": model/ (loads in every command), checkpoints/, metrics.jsonl,
+report.html (the loss curve, while it runs) and training.json. Ctrl-C finishes the step and keeps a checkpoint; --resume goes
 on from the newest whole one, to the bit. With --json one line an event.`;
 
 export function registerTrain(program: Command, cli: Cli): void {

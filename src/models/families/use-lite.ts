@@ -67,7 +67,7 @@ export const useLite = encoderFamily<UseLiteConfig>({
     const pooled = s.at('pooling').module('mean', () => meanOver(x, mask)); // [batch, width]
     const sentence = linear(s.at('head'), pooled, c.hidden_size, { bias: true }).tanh();
     const square = sentence.mul(sentence).sum(-1, true);
-    return sentence.div(square.maximum(1e-12).sqrt());
+    return { sentence: sentence.div(square.maximum(1e-12).sqrt()), tokens: x };
   },
 });
 

@@ -1,20 +1,43 @@
-// The plain matrix: `weight` [rows, columns], as Hugging Face's `Linear` and `Embedding`. It holds
-// whatever it is given, infinities included.
+// The plain matrix: `weight` [rows, columns], as Hugging Face's `Linear` and `Embedding`, or
+// transposed, [columns, rows], as the `Conv1D` of GPT-2. It holds whatever it is given, infinities
+// included.
 import { z } from 'zod';
-import { castArray, ndarray } from '../../tensor/index.js';
+import { castArray, type NDArray, ndarray, type Tensor, zeros } from '../../tensor/index.js';
 import type { Scope } from '../scope.js';
-import { defineFormat, type MatrixSize } from './format.js';
+import { defineFormat, type MatrixSize, type MatrixSpec } from './format.js';
 
-const weight = (s: Scope, { rows, columns }: MatrixSize) =>
-  s.parameter('weight', [rows, columns], { init: { kind: 'normal', std: 0.02 } });
+const options = z.strictObject({ transposed: z.boolean().default(false) });
+type Options = z.output<typeof options>;
 
-export const dense = defineFormat({
+/** How a transposed matrix is declared. */
+export const transposedDense: MatrixSpec = { format: 'dense', transposed: true };
+
+function weight(s: Scope, { rows, columns }: MatrixSize, { transposed }: Options): Tensor {
+  const shape = transposed ? [columns, rows] : [rows, columns];
+  return s.parameter('weight', shape, { init: { kind: 'normal', std: 0.02 } });
+}
+
+/** [a, b] -> [b, a] */
+function turned({ dtype, shape: [rows, columns], data }: NDArray): NDArray {
+  const out = zeros(dtype, rows * columns);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < columns; k++) out[k * rows + row] = data[row * columns + k];
+  }
+  return ndarray(dtype, [columns, rows], out);
+}
+
+export const dense = defineFormat<Options>({
   name: 'dense',
-  options: z.strictObject({}),
-  product: (s, x, size) => x.matmul(weight(s, size), { transposeB: true }),
-  lookup: (s, ids, size) => weight(s, size).gather(ids),
-  encode: (matrix) => ({ weight: matrix }),
-  decode: ({ weight: stored }, { rows, columns }) =>
-    ndarray('f32', [rows, columns], castArray(stored, 'f32').data),
+  options,
+  product: (s, x, size, o) => x.matmul(weight(s, size, o), { transposeB: !o.transposed }),
+  lookup: (s, ids, size, o) => {
+    const stored = weight(s, size, o);
+    return (o.transposed ? stored.swap(0, 1) : stored).gather(ids);
+  },
+  encode: (matrix, { transposed }) => ({ weight: transposed ? turned(matrix) : matrix }),
+  decode: ({ weight: stored }, { rows, columns }, { transposed }) => {
+    const { data } = castArray(transposed ? turned(stored) : stored, 'f32');
+    return ndarray('f32', [rows, columns], data);
+  },
   executionError: () => 1e-5,
 });

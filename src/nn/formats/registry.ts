@@ -41,15 +41,18 @@ export function resolveFormat(
   return { format, options: parsed.data };
 }
 
-/** x[..., columns] @ W^T -> [..., rows] with the matrix that stands at the scope. */
-export function matrixProduct(s: Scope, x: Tensor, size: MatrixSize): Tensor {
-  const { format, options } = resolveFormat(s.matrix('product', size.rows, size.columns), s.path);
+/**
+ * x[..., columns] @ W^T -> [..., rows] with the matrix that stands at the scope; `native` is how it
+ * lies where nothing compressed it.
+ */
+export function matrixProduct(s: Scope, x: Tensor, size: MatrixSize, native?: MatrixSpec): Tensor {
+  const { format, options } = resolveFormat(s.matrix('product', size, native), s.path);
   return format.product(s, x, size, options, nested);
 }
 
 /** Rows of the matrix that stands at the scope: ids[...] -> [..., columns]. */
 export function matrixLookup(s: Scope, ids: Tensor, size: MatrixSize): Tensor {
-  const { format, options } = resolveFormat(s.matrix('lookup', size.rows, size.columns), s.path);
+  const { format, options } = resolveFormat(s.matrix('lookup', size), s.path);
   return format.lookup(s, ids, size, options, nested);
 }
 

@@ -1,5 +1,6 @@
 // Fashion-MNIST (Xiao et al. 2017) from its gzipped IDX files.
-import { AnyformerError, fromNumbers, type NDArray } from '../../tensor/index.js';
+import { parseIdx } from '../../data/idx.js';
+import { fromNumbers, type NDArray } from '../../tensor/index.js';
 import type { MeasureContext } from '../system.js';
 
 export const SIDE = 28;
@@ -7,51 +8,18 @@ export const CLASSES = 10;
 
 export type Pictures = { pixels: Uint8Array; labels: Uint8Array; count: number };
 
-async function unpacked({ data }: MeasureContext, file: string): Promise<Uint8Array<ArrayBuffer>> {
-  const packed = new Blob([await data('fashion-mnist', file)]).stream();
-  const plain = packed.pipeThrough(new DecompressionStream('gzip'));
-  return new Uint8Array(await new Response(plain).arrayBuffer());
-}
-
-/** The bytes after an IDX header, whose magic number and sizes must be these. */
-function content(
-  bytes: Uint8Array<ArrayBuffer>,
-  magic: number,
-  sizes: readonly number[],
-  file: string,
-) {
-  const view = new DataView(bytes.buffer);
-  const header = 8 + 4 * sizes.length;
-  const count = bytes.length >= header ? view.getUint32(4) : -1;
-  const right =
-    count >= 0 &&
-    view.getUint32(0) === magic &&
-    sizes.every((size, i) => view.getUint32(8 + 4 * i) === size) &&
-    bytes.length === header + count * sizes.reduce((a, b) => a * b, 1);
-  if (right) return { count, values: bytes.subarray(header) };
-  const expected = `magic number ${magic}, items of ${sizes.join(' x ') || '1'} bytes`;
-  throw mismatch(file, expected, `${bytes.length} bytes`);
-}
-
-const mismatch = (file: string, expected: string, found: string) =>
-  new AnyformerError('data/idx', {
-    what: `${file} is not the IDX file that its name says`,
-    expected,
-    found,
-  });
-
-/** The training pictures or the test's. */
-export async function pictures(context: MeasureContext, part: 'train' | 't10k'): Promise<Pictures> {
+/** The training pictures or the test's. Errors: `data/idx`, `data/gzip`, `systems/no-data`. */
+export async function pictures(
+  { data }: MeasureContext,
+  part: 'train' | 't10k',
+): Promise<Pictures> {
   const [images, classes] = [`${part}-images-idx3-ubyte.gz`, `${part}-labels-idx1-ubyte.gz`];
-  const { count, values } = content(await unpacked(context, images), 0x803, [SIDE, SIDE], images);
-  const { count: named, values: labels } = content(
-    await unpacked(context, classes),
-    0x801,
-    [],
-    classes,
-  );
-  if (named !== count) throw mismatch(classes, `${count} labels`, `${named} labels`);
-  return { pixels: values, labels, count };
+  const content = async (file: string, shape: readonly (number | undefined)[]) =>
+    await parseIdx(await data('fashion-mnist', file), { file, shape, dtype: 'u8' });
+  const pixels = await content(images, [undefined, SIDE, SIDE]);
+  const count = pixels.shape[0];
+  const labels = await content(classes, [count]);
+  return { pixels: pixels.data as Uint8Array, labels: labels.data as Uint8Array, count };
 }
 
 /** Brightness over the training pictures. */
