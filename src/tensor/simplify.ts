@@ -1,14 +1,17 @@
 // Rewrites that every graph takes before it is compiled: marks vanish, equal subexpressions are
-// shared, and transposes and scales move into the matrix products that take them for free.
+// shared, transposes and scales move into the matrix products that take them for free, and row sums
+// are taken from the smaller of two products.
 
 import type { NDArray } from './array.js';
 import { toNumbers } from './array.js';
 import { type Dim, SymbolicDim } from './dim.js';
 import { type Graph, rewrite } from './graph.js';
 import { type MatmulAttributes, matmul } from './ops/matmul.js';
+import { shareRowSums } from './row-sums.js';
 import { build, type Node, type Tensor } from './tensor.js';
 
-export const simplify = (g: Graph): Graph => share(fuseProducts(share(stripTags(g))));
+export const simplify = (g: Graph): Graph =>
+  share(shareRowSums(share(fuseProducts(share(stripTags(g))))));
 
 /** Replaces tags and gradient marks by what they stand for. Taps that are outputs keep their value. */
 export const stripTags = (g: Graph): Graph =>
