@@ -27,6 +27,10 @@ export async function checkPage(root = repository) {
       };
       onResolve({ filter: builtins }, refuse);
       onResolve({ filter: native }, refuse);
+      // Its `browser` field names another build, which this bundler passes over beside `exports`.
+      onResolve({ filter: /^@huggingface\/hub$/ }, () => ({
+        path: join(root, 'node_modules/@huggingface/hub/dist/browser/index.mjs'),
+      }));
       // What a browser's bundler finds under `default`, in src instead of dist.
       onResolve({ filter: /^#/ }, ({ path, importer }) => {
         const entry = manifest.imports?.[path];

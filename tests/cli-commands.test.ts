@@ -211,6 +211,42 @@ describe('export', () => {
       (await cli('export', model, '--to', 'onnx', '--out', out, '--overwrite')).stdout,
     ).toContain('onnx/model.onnx');
   });
+
+  it('in fewer bits too, measured', { timeout: 120_000 }, async () => {
+    const out = fresh();
+    const argv = ['export', model, '--to', 'onnx', '--type', 'q8,q4', '--data', texts, '--json'];
+    const { code, stdout } = await cli(...argv, '--out', out);
+    expect(code).toBe(0);
+    const graphs = ['model.onnx', 'model_q4.onnx', 'model_quantized.onnx'];
+    expect((await readdir(join(out, 'onnx'))).sort()).toEqual(graphs);
+    const { quality } = JSON.parse(stdout);
+    expect(quality.q8.metrics.cosine.after).toBeGreaterThan(quality.q4.metrics.cosine.after);
+    expect(JSON.parse(await readFile(join(out, 'quality_q4.json'), 'utf8'))).toEqual(quality.q4);
+    const floor = await cli(...argv, '--floor', 'cosine=0.999999', '--out', fresh());
+    expect(floor.stderr).toContain('models/quality-floor');
+  });
+
+  it.skipIf(!hasTinyStories)('a GGUF file, replaced when told', async () => {
+    const bin = join(place, 'stories.bin');
+    await writeFile(bin, tinyStoriesBytes());
+    const out = `${fresh()}.gguf`;
+    const argv = ['export', bin, '--format', 'gguf', '--type', 'q8_0', '--out', out];
+    const { code, stdout } = await cli(...argv, '--json');
+    expect(code).toBe(0);
+    const { files, types } = JSON.parse(stdout);
+    expect(types).toEqual(['q8_0']);
+    expect(files).toMatchObject([{ name: out, bytes: (await readFile(out)).length }]);
+    expect((await cli(...argv)).stderr).toContain('file/exists');
+    expect((await cli(...argv, '--overwrite')).stdout).toContain('written:   ');
+  });
+
+  it('plain safetensors in several files, which load again', async () => {
+    const out = fresh();
+    const argv = ['export', decoder, '--to', 'safetensors', '--type', 'bf16', '--shard', '20KB'];
+    expect((await cli(...argv, '--out', out)).code).toBe(0);
+    await using again = await loadModelFolder(out);
+    for (const name of again.weights.names()) expect(again.weights.type(name).dtype).toBe('bf16');
+  });
 });
 
 describe('compress', { timeout: 120_000 }, () => {

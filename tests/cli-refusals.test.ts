@@ -48,7 +48,8 @@ describe('usage', () => {
     [['optimize', 'use-lite', '--bugdet', 'x'], 'Did you mean --budget?'],
     [['optimize'], "missing required argument 'model'"],
     [['compress', 'use-lite', '--out', 'x'], '--pass'],
-    [['export', 'use-lite', '--to', 'gguf', '--out', 'x'], 'Allowed choices are onnx'],
+    [['export', 'use-lite', '--to', 'ggml', '--out', 'x'], 'Allowed choices are onnx, gguf'],
+    [['export', 'use-lite', '--to', 'safetensors', '--shard', 'x', '--out', 'x'], '5GB or 200MB'],
     [['embed', 'use-lite', 'a', '--threads', '0'], 'from 1 to 1024'],
     [['optimize', 'use-lite', '--seed', '1.5'], 'whole number'],
     [['optimize', 'use-lite', '--prefer', 'latncy'], "did you mean 'latency'"],
@@ -212,6 +213,33 @@ describe('models', () => {
   it('the wrong kind', async () => {
     await refused(['generate', model, 'a'], 'models/kind', 1);
     await refused(['embed', decoder, 'a'], 'models/kind', 1);
+  });
+});
+
+describe('export', () => {
+  it.each([
+    [['onnx', '--type', 'q9'], 'did you mean q8'],
+    [['gguf', '--type', 'q8_0,q4_0'], 'gguf takes one type'],
+    [['gguf', '--type', 'q4_k'], 'f32, f16, bf16, q8_0, q4_0'],
+    [['safetensors', '--type', 'q8'], 'f32, f16, bf16'],
+  ])('types that the format lacks: %s', async ([format, ...types], message) => {
+    const argv = ['export', decoder, '--to', format, ...types, '--out', out()];
+    expect(await refused(argv, 'export/type', 1)).toContain(message);
+  });
+
+  it('models that gguf does not take, by naming those it takes', async () => {
+    const argv = (from: string) => ['export', from, '--format', 'gguf', '--out', `${out()}.gguf`];
+    expect(await refused(argv(model), 'export/family', 1)).toContain('llama, mistral, qwen2');
+    await refused(argv(decoder), 'export/vocabulary', 1);
+  });
+
+  it('names that are no file of gguf, and files that are there', async () => {
+    const argv = (path: string) => ['export', decoder, '--to', 'gguf', '--out', path];
+    expect(await refused(argv(out()), 'export/out', 1)).toContain('out.gguf');
+    const notes = await file('notes.gguf', 'mine');
+    await refused(argv(notes), 'file/exists', 1);
+    await refused([...argv(notes), '--overwrite'], 'file/protected', 1);
+    expect(await readFile(notes, 'utf8')).toBe('mine');
   });
 });
 

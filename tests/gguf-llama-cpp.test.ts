@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byteTokenizer, vocabularySize } from '../src/data/byte-level.js';
 import { generate } from '../src/decode/index.js';
-import { memoryStore } from '../src/models/checkpoint.js';
 import { exportGguf, type GgufFileType } from '../src/models/gguf/export.js';
 import { importTinyStories } from '../src/models/import/tinystories.js';
 import { initialModel } from '../src/models/initial.js';
 import { fullDecoderProgram, type Model, parameterValues } from '../src/models/model.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
-import { fromNumbers, type NDArray, ndarray, toNumbers } from '../src/tensor/index.js';
+import { fromNumbers, toNumbers } from '../src/tensor/index.js';
+import { loudModel } from './support/loud.js';
 import { type Llama, llamaCpp, llamaGreedy, openLlama } from './support/peers.js';
 import { hasTinyStories, tinyStoriesBytes, whereTinyStories } from './support/tinystories-file.js';
 
@@ -163,7 +163,7 @@ describe.skipIf(!llamaCpp.here)(llamaCpp.title, () => {
         { model_type: 'gpt2', ...gpt2, n_inner: 96, tie_word_embeddings: false },
       ],
     ])('%s', async (_, config) => {
-      const model = await loud(initialModel({ name: 'small', config, tokenizer: byteTokenizer() }));
+      const model = await loudModel({ config, tokenizer: byteTokenizer() });
       const { ids, first, tokenize } = await theirs(model, 'f32', prompt, 24);
       const expected = await next(model, prompt);
       expect(Math.max(...expected)).toBeGreaterThan(3 / expected.length);
@@ -187,19 +187,3 @@ const smallLlama = (): Model =>
       max_position_embeddings: 8,
     },
   });
-
-/** Weights large enough that scores differ, biases that are not zero. */
-async function loud(model: Model): Promise<Model> {
-  const arrays = new Map<string, NDArray>();
-  let seed = 1;
-  for (const name of model.weights.names()) {
-    const { dtype, shape, data } = await model.weights.read(name);
-    const values = Array.from(data as Float32Array, (x) => {
-      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-      const noise = seed / 2 ** 32 - 0.5;
-      return name.endsWith('bias') ? noise : /norm|ln_/.test(name) ? 1 + noise : x * 8;
-    });
-    arrays.set(name, ndarray(dtype, shape, Float32Array.from(values)));
-  }
-  return { ...model, weights: memoryStore(arrays) };
-}

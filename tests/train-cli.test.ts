@@ -63,8 +63,13 @@ describe('a run', () => {
       'checkpoints',
       'metrics.jsonl',
       'model',
+      'report.html',
       'training.json',
     ]);
+    const report = await readFile(join(place, 'out', 'report.html'), 'utf8');
+    expect(report).toContain('finished, step 6 of 6');
+    expect(report).toMatch(/<svg[\s\S]*Loss by step/);
+    expect(report).not.toMatch(/<script|http-equiv="refresh"/);
   });
 
   it('gives events as lines of JSON, bits a byte among them', async () => {

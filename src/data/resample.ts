@@ -4,7 +4,7 @@
 import type { Sound } from './wav.js';
 
 /** Zeros of the sinc on each side, at the lower of the rates. */
-const ZEROS = 24;
+const ZEROS = 32;
 /** Share of the lower rate's band that passes; the rest is the filter's slope. */
 const BAND = 0.94;
 /** Shape of the window: about 80 dB below what passes. */

@@ -24,14 +24,15 @@ const codecs: Readonly<Record<number, string>> = {
   85: 'MP3',
 };
 
-/** Errors: `audio/wav`, and those of reading files. */
-export const readWav = async (path: string): Promise<Sound> => decodeWav(await readFile(path), path);
+/** Errors: `data/wav`, and those of reading files. */
+export const readWav = async (path: string): Promise<Sound> =>
+  decodeWav(await readFile(path), path);
 
-/** The sound in the bytes of a WAV file; `file` is for messages. Errors: `audio/wav`. */
+/** The sound in the bytes of a WAV file; `file` is for messages. Errors: `data/wav`. */
 export function decodeWav(bytes: Uint8Array, file = 'the file'): Sound {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const refuse = (expected: string, found: string, hint?: string) =>
-    new AnyformerError('audio/wav', {
+    new AnyformerError('data/wav', {
       what: `${file} is not a WAV file that is read here`,
       expected,
       found,

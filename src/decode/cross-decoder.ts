@@ -3,7 +3,8 @@
 // device beside the cache.
 
 import type { EncoderDecoderFamily } from '../models/family.js';
-import { type Model, parameterValues } from '../models/model.js';
+import type { Model } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
 import type { Device, DeviceBuffer } from '../runtime/index.js';
 import type { LayerStates } from './cache.js';
 import { crossStepProgram, memoryProgram, TARGET } from './cross-programs.js';
@@ -29,7 +30,7 @@ export async function openCrossDecoder(
       Object.fromEntries(Object.entries(specs).map(([name, spec]) => [TARGET + name, spec])),
     );
   const built = memoryProgram(model);
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const encoder = await device.compile(built.graph, { parameters, signal });
   const stepper = await openStepper(model, device, crossStepProgram(model), states, signal).catch(
     async (error) => {

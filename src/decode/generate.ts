@@ -1,5 +1,6 @@
 // Generation, token by token: read the prompt once, then one step a token against the cache. An async
 // iterable; leaving the loop early, or aborting, frees what it holds on the device.
+import { generationOf } from '../models/generation-config.js';
 import type { Model } from '../models/model.js';
 import type { Device } from '../runtime/index.js';
 import { AnyformerError, type NDArray, uniformAt } from '../tensor/index.js';
@@ -42,7 +43,7 @@ export async function* generate(
   const { device, signal, ...rest } = options;
   const given = 'prefill' in source ? source : undefined;
   const model = 'prefill' in source ? source.model : source;
-  const checked = checkOptions(rest, model.config.eos_token_id);
+  const checked = checkOptions(rest, generationOf(model).eos_token_id);
   const read = promptOf(model, prompt);
   signal?.throwIfAborted();
   const decoder = given ?? (await openDecoder(model, deviceOf(device), { signal }));

@@ -3,7 +3,8 @@
 // the order given.
 import type { Device, Program } from '../runtime/device.js';
 import { AnyformerError, type NDArray, ndarray } from '../tensor/index.js';
-import { encoderProgram, isEncoder, type Model, parameterValues, wrongKind } from './model.js';
+import { encoderProgram, isEncoder, type Model, wrongKind } from './model.js';
+import { programParameters } from './parameters.js';
 import type { TextTokenizer } from './tokenizer.js';
 
 /** Places of one batch, padding included: large products run near the machine's full rate. */
@@ -34,7 +35,7 @@ export async function openEncoder(
 ): Promise<Encoder> {
   if (!isEncoder(model)) throw wrongKind(model, 'encoder');
   const built = encoderProgram(model);
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const program = await device.compile(built.graph, { parameters, signal });
   const width = model.family.width(model.config);
   const encodeIds: Encoder['encodeIds'] = (ids, options = {}) =>

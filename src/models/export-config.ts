@@ -1,8 +1,8 @@
 // What transformers.js 4.3 reads beside the graphs: config.json with the keys that it takes as given,
 // generation_config.json, and the names of files by the type of their weights.
 import type { FolderFile } from '#platform';
-import { keyHeads } from './families/config-keys.js';
-import { isDecoder, type Model } from './model.js';
+import { generationOf } from './generation-config.js';
+import { isDecoder, isEncoderDecoder, type Model } from './model.js';
 
 /** The ending of a graph's name for each `dtype` of transformers.js. */
 export const dtypeSuffixes = {
@@ -21,15 +21,10 @@ export function exportedConfig(
   config: Readonly<Record<string, unknown>>,
   externalFiles: readonly string[],
 ): Readonly<Record<string, unknown>> {
-  const heads = config as { num_attention_heads?: unknown; hidden_size?: unknown };
-  const spelled =
-    typeof heads.num_attention_heads === 'number' &&
-    typeof heads.hidden_size === 'number' &&
-    'num_key_value_heads' in config
-      ? { num_key_value_heads: keyHeads(config as Parameters<typeof keyHeads>[0]) }
-      : {};
   // Its reader takes a key that is null as a value.
-  const given = Object.entries(config).filter(([, value]) => value !== null && value !== undefined);
+  const given = Object.entries(config).filter(
+    ([key, value]) => value !== null && value !== undefined && key !== 'generation',
+  );
   const external =
     externalFiles.length === 0
       ? {}
@@ -39,19 +34,36 @@ export function exportedConfig(
             use_external_data_format: Object.fromEntries(externalFiles.map((name) => [name, 1])),
           },
         };
-  return { ...Object.fromEntries(given), ...spelled, ...external };
+  return { ...Object.fromEntries(given), ...spelledOut(config), ...external };
+}
+
+/** Sizes that a config may leave out, where they follow from others; its reader wants them all. */
+function spelledOut(c: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const out: Record<string, unknown> = {};
+  for (const side of ['', 'encoder_', 'decoder_']) {
+    const key = `${side}num_key_value_heads`;
+    if (key in c) out[key] = c[key] ?? c[`${side}num_attention_heads`];
+  }
+  const { model_type: type } = c;
+  const twoSided = type === 't5' || type === 'mt5' || type === 'moonshine';
+  if (twoSided) out.is_encoder_decoder = true;
+  if (type === 't5' || type === 'mt5') {
+    out.num_decoder_layers = c.num_decoder_layers ?? c.num_layers;
+  }
+  return out;
 }
 
 const TOKENS = ['bos_token_id', 'eos_token_id', 'pad_token_id', 'decoder_start_token_id'];
 
 /** generation_config.json of models that generate: the tokens that begin, end and fill up texts. */
 export function generationFiles(model: Model): FolderFile[] {
-  if (!isDecoder(model)) return [];
+  if (!isDecoder(model) && !isEncoderDecoder(model)) return [];
   const tokens = TOKENS.flatMap((key) => {
     const id = model.config[key];
     return id === null || id === undefined ? [] : [[key, id]];
   });
-  return [jsonFile('generation_config.json', Object.fromEntries(tokens))];
+  const value = { ...Object.fromEntries(tokens), ...generationOf(model) };
+  return [jsonFile('generation_config.json', value)];
 }
 
 export const jsonFile = (name: string, value: unknown): FolderFile => ({

@@ -33,7 +33,10 @@ export function cachedDecoderProgram(model: Model): Built {
     const attended = input('attention_mask', 'i64', ['batch_size', total]);
     const states = family.states(config).map(
       (specs, layer): MixState => ({
-        past: { key: pastOf(specs.key, layer, 'key'), value: pastOf(specs.value, layer, 'value') },
+        past: {
+          key: pastOf(specs.key, `${layer}.key`, PAST),
+          value: pastOf(specs.value, `${layer}.value`, PAST),
+        },
         present: {},
         joined: true,
       }),
@@ -46,11 +49,11 @@ export function cachedDecoderProgram(model: Model): Built {
   });
 }
 
-/** Heads and their width, whichever way the library's own cache lies. */
-function pastOf({ shape }: StateSpec, layer: number, name: string): Tensor {
+/** [batch_size, kvHeads, length, headDim], whichever way the library's own cache lies. */
+export function pastOf({ shape }: StateSpec, name: string, length: string): Tensor {
   const [, heads, a, b] = shape;
   const width = a === 'capacity' ? b : a;
-  return input(`past_key_values.${layer}.${name}`, 'f32', ['batch_size', heads, PAST, width]);
+  return input(`past_key_values.${name}`, 'f32', ['batch_size', heads, length, width]);
 }
 
 /** Positions of the new tokens among those that stand, and which keys each may see. */

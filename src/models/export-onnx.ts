@@ -4,7 +4,8 @@
 // Encoders: input_ids, attention_mask and, where the family reads them, token_type_ids ->
 // last_hidden_state, sentence_embedding, and logits where there is a head for classes. Decoders: one
 // graph with its cache (`export-decoder.ts`); of families that transformers.js has no class for,
-// input_ids, attention_mask -> logits of whole sequences. Image models: pixel_values -> logits.
+// input_ids, attention_mask -> logits of whole sequences. Encoder-decoders: two graphs
+// (`export-encoder-decoder.ts`). Image models: pixel_values -> logits.
 import { type FolderFile, type WrittenFile, writeFolder } from '#platform';
 import { checkModel } from '../onnx/check.js';
 import { externalize } from '../onnx/external.js';
@@ -20,6 +21,7 @@ import {
   type OnnxDtype,
 } from './export-config.js';
 import { cachedDecoderProgram, cachedModelTypes } from './export-decoder.js';
+import { decoderPart, encoderPart } from './export-encoder-decoder.js';
 import { checkQuality, modelFiles } from './folder.js';
 import {
   type Built,
@@ -29,18 +31,35 @@ import {
   encoderProgram,
   fullDecoderProgram,
   isEncoder,
+  isEncoderDecoder,
   isVision,
   type Model,
   parameterValues,
 } from './model.js';
 
-/** The graph with its weights, checked. Errors: those of the weights, and `onnx/...`. */
+/**
+ * The graph with its weights, checked; of a model of two, the one that reads. Errors: those of the
+ * weights, and `onnx/...`.
+ */
 export async function onnxModel(model: Model): Promise<OnnxModel> {
-  const built = exportedProgram(model);
+  const [program] = programsOf(model).values();
+  return await withWeights(model, program());
+}
+
+async function withWeights(model: Model, built: Built): Promise<OnnxModel> {
   const frozen = await parameterValues(model, built);
   const onnx = toOnnx(simplify(built.graph), { frozen, name: model.name });
   checkModel(onnx);
   return onnx;
+}
+
+/** The graphs of a model, by the names of their files. */
+function programsOf(model: Model): ReadonlyMap<string, () => Built> {
+  if (!isEncoderDecoder(model)) return new Map([['model', () => exportedProgram(model)]]);
+  return new Map([
+    ['encoder_model', () => encoderPart(model)],
+    ['decoder_model_merged', () => decoderPart(model)],
+  ]);
 }
 
 function exportedProgram(model: Model): Built {
@@ -67,13 +86,23 @@ export type OnnxFilesOptions = {
   dtype?: OnnxDtype | undefined;
 };
 
-/** `onnx/model.onnx`, and before it `onnx/model.onnx_data` where the weights are many. */
+/**
+ * `onnx/model.onnx`, and before it `onnx/model.onnx_data` where the weights are many; of an
+ * encoder-decoder `encoder_model.onnx` and `decoder_model_merged.onnx`.
+ */
 export async function onnxFiles(
   model: Model,
   { inlineBytes = INLINE_BYTES, dtype = 'fp32' }: OnnxFilesOptions = {},
 ): Promise<FolderFile[]> {
-  const name = `model${dtypeSuffixes[dtype]}.onnx`;
-  const whole = await onnxModel(model);
+  const files: FolderFile[] = [];
+  for (const [stem, program] of programsOf(model)) {
+    const whole = await withWeights(model, program());
+    files.push(...graphFiles(`${stem}${dtypeSuffixes[dtype]}.onnx`, whole, inlineBytes));
+  }
+  return files;
+}
+
+function graphFiles(name: string, whole: OnnxModel, inlineBytes: number): FolderFile[] {
   const weights = [...whole.graph.initializers.values()];
   const bytes = weights.reduce((sum, one) => sum + initializerBytes(one), 0);
   if (bytes <= inlineBytes) return [graphFile(name, whole)];

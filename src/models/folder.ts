@@ -3,6 +3,7 @@
 // whole or not at all; it loads again.
 import { baseName, exists, type FolderFile, folderOf, joinPath, writeFolder } from '#platform';
 import { AnyformerError } from '../tensor/index.js';
+import { readChatTemplate } from './chat-template.js';
 import { openCheckpoint } from './checkpoint.js';
 import { checkConfig, readConfigFile } from './config-file.js';
 import { float8Config } from './float8.js';
@@ -148,8 +149,13 @@ async function readTokenizer(path: string): Promise<TextTokenizer | undefined> {
   if (!(await exists(file))) return undefined;
   const tokenizer = (await readJsonFile(file, TOKENIZER_LIMITS)) as object;
   const configFile = joinPath(path, 'tokenizer_config.json');
-  const config = (await exists(configFile)) ? await readJsonFile(configFile, TOKENIZER_LIMITS) : {};
-  return createTokenizer({ tokenizer, config: config as object }, file);
+  const given = (await exists(configFile)) ? await readJsonFile(configFile, TOKENIZER_LIMITS) : {};
+  const template = await readChatTemplate(path);
+  const config = {
+    ...(given as object),
+    ...(template === undefined ? {} : { chat_template: template }),
+  };
+  return createTokenizer({ tokenizer, config }, file);
 }
 
 async function readQuality(path: string): Promise<QualityRecord | undefined> {

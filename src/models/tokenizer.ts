@@ -12,6 +12,8 @@ export type TokenizerFiles = {
 export type EncodeTextOptions = {
   /** Most tokens; a longer text loses its end, never the special tokens around it. */
   most?: number | undefined;
+  /** Whether special tokens are put around, as they are unless told; those in the text stay. */
+  special?: boolean | undefined;
 };
 
 export type TextTokenizer = {
@@ -33,7 +35,8 @@ export function createTokenizer(files: TokenizerFiles, file = 'tokenizer.json'):
   const tokenizer = construct(files, file);
   return {
     files,
-    encode: (text, { most = Number.POSITIVE_INFINITY } = {}) => {
+    encode: (text, { most = Number.POSITIVE_INFINITY, special = true } = {}) => {
+      if (!special) return bare(tokenizer, text).slice(0, most);
       const { ids } = tokenizer.encode(text);
       if (ids.length <= most) return ids;
       return shortened(ids, [bare(tokenizer, text)], most).map((at) => ids[at]);

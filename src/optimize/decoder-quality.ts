@@ -1,6 +1,7 @@
 // What a decoder says about texts: the mean loss of a token, and its first choice at every place.
 import { batches, feedsOf, tokenize } from '../models/encoder.js';
-import { fullDecoderProgram, type Model, parameterValues } from '../models/model.js';
+import { fullDecoderProgram, type Model } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
 import type { Device } from '../runtime/device.js';
 import { AnyformerError, graph, type Tensor } from '../tensor/index.js';
 
@@ -33,7 +34,7 @@ export async function measureDecoder(
   const program = await device.compile(
     scoring(built.graph.outputs.get('logits'), built.graph.inputs),
     {
-      parameters: await parameterValues(model, built),
+      parameters: await programParameters(model, built),
       signal,
     },
   );

@@ -1,7 +1,8 @@
 // What is timed: one text alone (latency), and a batch of texts of mixed length (throughput).
 // Encoders encode; decoders read a text and score its next token.
 import { batches, feedsOf, openEncoder, tokenize } from '../models/encoder.js';
-import { fullDecoderProgram, isEncoder, type Model, parameterValues } from '../models/model.js';
+import { fullDecoderProgram, isEncoder, type Model } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
 import type { Device } from '../runtime/device.js';
 import { graph, type Tensor } from '../tensor/index.js';
 
@@ -39,7 +40,7 @@ export async function openWorkload(
   const built = fullDecoderProgram(model);
   const logits = built.graph.outputs.get('logits') as Tensor;
   const last = graph({ next: logits.slice(1, -1).argMax(-1) });
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const program = await device.compile(last, { parameters, signal });
   const read = async (some: readonly (readonly number[])[]) => {
     for (const rows of batches(some.map((text) => text.length))) {

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** The folder of an installed package, or undefined. Packages that hide package.json are found too. */
 export function packageFolder(name: string): string | undefined {
@@ -13,3 +13,7 @@ export function packageFolder(name: string): string | undefined {
   }
   return undefined;
 }
+
+/** Where a file or folder that comes with this package lies. */
+export const ownPath = (name: string): string | undefined =>
+  fileURLToPath(new URL(`../../${name}`, import.meta.url));

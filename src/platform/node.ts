@@ -10,7 +10,7 @@ export { withLock } from './node-lock.js';
 export { machine, parallelism, peakResidentBytes, residentBytes } from './node-machine.js';
 export { safeName } from './node-names.js';
 export { npmTarball } from './node-npm.js';
-export { packageFolder } from './node-packages.js';
+export { ownPath, packageFolder } from './node-packages.js';
 export {
   exists,
   fileBytes,

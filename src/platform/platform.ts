@@ -169,6 +169,8 @@ export type Platform = {
   homeFolder(): string;
   /** The folder of an installed npm package; undefined where there is none, as in a page. */
   packageFolder(name: string): string | undefined;
+  /** Where a file or folder that comes with this package lies; undefined in a page. */
+  ownPath(name: string): string | undefined;
   /**
    * The tarball of `NAME@VERSION`, from the registry that npm is set up with. Nothing of it is run.
    * Errors: `platform/npm` with npm's reason.

@@ -246,6 +246,7 @@ export const residentBytes = (): number => unsupported('read its memory use');
 export const peakResidentBytes = (): number => unsupported('read its memory use');
 
 export const packageFolder = (_name: string): string | undefined => undefined;
+export const ownPath = (_name: string): string | undefined => undefined;
 export const cacheFolders = (): readonly string[] => [];
 export const npmTarball = async (
   _spec: string,

@@ -16,6 +16,7 @@ import {
   AnyformerError,
   type Bindings,
   bindShapes,
+  byteLength,
   type Graph,
   graph,
   type NDArray,
@@ -23,6 +24,7 @@ import {
   type TypedArray,
 } from '../tensor/index.js';
 import type { DeviceBuffer, FileBytes, ParameterValue } from './device.js';
+import { forMapping } from './mapped.js';
 import { checkUpdates } from './updates.js';
 
 export type Prepared = {
@@ -56,7 +58,9 @@ export type CompileHost = {
 /** Initializers below this stay inside the model, where shape inference can read them. */
 const externalBytes = 1024;
 /** Smaller file weights are read: a mapping is kept per page, and small ones fill none. */
-const mappedBytes = 2 ** 20;
+const mappedBytes = 2 ** 16;
+/** More weights in memory than this go beside the model, and then none are mapped. */
+const embeddedBytes = 2 ** 26;
 
 export async function prepare(
   original: Graph,
@@ -72,11 +76,12 @@ export async function prepare(
   const frozen = new Map<string, Initializer>();
   const stamps: string[] = [];
   let folder: string | undefined;
+  const maps = host.place !== undefined && heldBytes(values, host) <= embeddedBytes;
   for (const [name, value] of values) {
     if (host.isBuffer(value)) buffers.set(name, value);
     else if (!('path' in value)) frozen.set(name, value);
     else {
-      const placed = value.length >= mappedBytes ? await host.place?.(value) : undefined;
+      const placed = maps && value.length >= mappedBytes ? await host.place?.(value) : undefined;
       if (placed && (folder === undefined || folder === placed.folder)) {
         folder = placed.folder;
         const { dtype, shape, offset, length } = value;
@@ -90,7 +95,8 @@ export async function prepare(
   }
   const whole = toOnnx(withOwnOutputNames(simplified), { frozen });
   checkModel(whole);
-  const { model, memory } = folder === undefined ? separate(whole) : { model: whole, memory: [] };
+  const { model, memory } =
+    folder === undefined ? separate(whole) : { model: forMapping(whole), memory: [] };
   // With files mapped, the runtime takes no other weights from outside: they are in the model.
   const bytes = encodeModel(model);
   const identities = memory.map(({ array }) => identity(array.data));
@@ -129,6 +135,12 @@ function neededValues(
   }
   return values;
 }
+
+const heldBytes = (values: ReadonlyMap<string, ParameterValue>, host: CompileHost): number =>
+  [...values.values()].reduce(
+    (sum, value) => (host.isBuffer(value) || 'path' in value ? sum : sum + byteLength(value)),
+    0,
+  );
 
 const empty = () =>
   new AnyformerError('compile/empty', {

@@ -93,15 +93,16 @@ export function openDevice(connection: Connection, threads: number): Device {
   };
 
   async function compile(graph: Graph, options: CompileOptions = {}): Promise<Program> {
-    const { parameters = new Map(), signal } = options;
+    const { parameters = new Map(), pack = true, signal } = options;
     signal?.throwIfAborted();
     for (const [name, { dtype }] of [...graph.inputs, ...graph.outputs, ...graph.updates]) {
       refuseBfloat(`'${name}'`, dtype);
     }
     const prepared = await prepare(graph, parameters, host);
+    const key = `${prepared.key} ${pack}`;
     signal?.throwIfAborted();
     for (const [name, buffer] of prepared.buffers) bufferId(buffer, `the parameter '${name}'`);
-    const shared = compiled.get(prepared.key) ?? start(prepared);
+    const shared = compiled.get(key) ?? start(prepared, key, pack);
     shared.programs++;
     const release = () => leave(shared);
     try {
@@ -129,14 +130,15 @@ export function openDevice(connection: Connection, threads: number): Device {
     await released(connection.request({ kind: 'release', session: shared.session }));
   }
 
-  function start({ key, model, memory, folder, double }: Prepared): Compiled {
+  function start(prepared: Prepared, key: string, pack: boolean): Compiled {
+    const { model, memory, folder, double } = prepared;
     const session = nextId++;
     const transfer = new Set<ArrayBuffer>([model.buffer]);
     // The caller keeps its weights; the copies live until the session has taken them in.
     const copies = memory.map(({ location, array }) => ({ location, data: copyOf(array) }));
     for (const { data } of copies) transfer.add(data.buffer);
     const done = connection.request(
-      { kind: 'compile', session, model, memory: copies, folder, double },
+      { kind: 'compile', session, model, memory: copies, folder, double, pack },
       transfer,
     );
     const entry: Compiled = { key, session, programs: 0, done };

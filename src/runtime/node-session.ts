@@ -75,7 +75,8 @@ export function openSessions(options: { threads: number }): Sessions {
     return buffer;
   };
 
-  async function compile({ session, model, memory, folder, double }: Compile): Promise<void> {
+  async function compile(request: Compile): Promise<void> {
+    const { session, model, memory, folder, double, pack } = request;
     const made = await ort.InferenceSession.create(model, {
       executionProviders: ['cpu'],
       intraOpNumThreads: options.threads,
@@ -93,6 +94,7 @@ export function openSessions(options: { threads: number }): Sessions {
         session: {
           // Threads that spin between operations take the core that the main thread needs.
           intra_op: { allow_spinning: '0' },
+          ...(pack ? {} : { disable_prepacking: '1' }),
           ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),
         },
         // It makes x * sigmoid(x) in f64 one node for which there is no kernel.

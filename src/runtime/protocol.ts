@@ -32,6 +32,8 @@ export type Request =
       folder: string | undefined;
       /** Some value is f64. */
       double: boolean;
+      /** Matrices are copied into the layout that multiplies fastest. */
+      pack: boolean;
     }
   | { kind: 'release'; session: Id }
   | { kind: 'put' | 'write'; buffer: Id; array: NDArray }

@@ -25,7 +25,7 @@ RELU_TIED = {
     "feed_forward_proj": "relu",
     "dropout_rate": 0.1,
     "is_encoder_decoder": True,
-    "n_positions": 512,
+    "n_positions": 160,
     "decoder_start_token_id": 0,
     "eos_token_id": 1,
     "pad_token_id": 0,

@@ -35,14 +35,20 @@ export type Started = {
   says(text: string): Promise<void>;
 };
 
-/** The real program; `stdin` is all its standard input. */
+/** The real program; `stdin` is all its standard input, unless it stays open. */
 export function start(
   argv: readonly string[],
   {
     stdin = '',
+    open = false,
     cwd,
     env = {},
-  }: { stdin?: string | Uint8Array; cwd?: string; env?: Record<string, string> } = {},
+  }: {
+    stdin?: string | Uint8Array;
+    open?: boolean;
+    cwd?: string;
+    env?: Record<string, string>;
+  } = {},
 ): Started {
   const child = spawn(process.execPath, [bin, ...argv], { cwd, env: { ...process.env, ...env } });
   let [stdout, stderr] = ['', ''];
@@ -54,7 +60,8 @@ export function start(
     stderr += text;
     for (const listener of listeners) listener();
   });
-  child.stdin.on('error', () => undefined).end(stdin);
+  child.stdin.on('error', () => undefined);
+  if (!open) child.stdin.end(stdin);
   const ended = new Promise<Ended>((done) => {
     child.once('close', (code) => done({ code, stdout, stderr }));
   });

@@ -63,6 +63,28 @@ export const smallDecoder = (seed = 1, tied = true): Model =>
     { seed },
   );
 
+export const smallSpeech = (seed = 1): Model =>
+  initialModel(
+    {
+      name: 'small-speech',
+      tokenizer: letters,
+      config: {
+        model_type: 'moonshine',
+        vocab_size: 30,
+        hidden_size: 32,
+        intermediate_size: 48,
+        encoder_num_hidden_layers: 1,
+        decoder_num_hidden_layers: 1,
+        encoder_num_attention_heads: 2,
+        decoder_num_attention_heads: 2,
+        partial_rotary_factor: 0.5,
+        decoder_start_token_id: 1,
+        eos_token_id: 2,
+      },
+    },
+    { seed },
+  );
+
 export const sampleTexts = [
   'the whale swam under the boat.',
   'a letter came from the north, and nobody read it.',

@@ -13,9 +13,12 @@ export type EmbedOptions = {
 const HELP = `
 Prints one line a text, in the order of the texts: the numbers of its vector,
 separated by tabs. Vectors of use-lite have length 1, so the cosine of two texts
-is the sum of products. Texts come from the command line, from a file with one
-text a line, or from standard input; a blank line is a text too, so that line i
-of the output belongs to line i of the input.`;
+is the sum of products. A folder of a BERT, RoBERTa or DistilBERT says in the
+files of sentence-transformers (modules.json, 1_Pooling/config.json,
+sentence_bert_config.json) what its vectors are; without them a vector is the
+mean over the text's tokens, as long as it comes out. Texts come from the
+command line, from a file with one text a line, or from standard input; a blank
+line is a text too, so that line i of the output belongs to line i of the input.`;
 
 export function registerEmbed(program: Command, cli: Cli): void {
   const command = program

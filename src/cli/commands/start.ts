@@ -26,6 +26,7 @@ meanwhile disturb the numbers, and Ctrl-C stops it.
 const AFTERWARDS = `
 Open ${START_FOLDER}/report.html in a browser for the whole story. To try next:
   anyformer embed ${START_FOLDER}/model "How do I reset my password?"
+  anyformer generate speeches-5m "My fellow citizens,"
   anyformer optimize use-lite --data YOUR-TEXTS.txt --budget "latency<=0.6x, cosine>=0.98"
 `;
 

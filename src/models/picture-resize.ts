@@ -1,6 +1,7 @@
 // Resizing one channel as Pillow does: first rows, then columns, each new pixel a weighted mean of the
 // old ones under a filter that is stretched by the step when the picture shrinks. Channels of bytes are
-// rounded to bytes after each direction.
+// rounded to bytes after each direction, and their weights to a multiple of 2^-22, so that ties fall the
+// same way.
 
 export type Plane = {
   readonly width: number;
@@ -37,8 +38,12 @@ export function resizePlane(plane: Plane, height: number, width: number, resampl
   return turned(alongRows(turned(wide), height, filter));
 }
 
+const UNIT = 2 ** 22;
+
 /** The old pixels that each new one reads, and their weights, whose sum is 1. */
-function taps(from: number, to: number, { support, weight }: Filter) {
+function taps(from: number, to: number, { support, weight }: Filter, bytes: boolean) {
+  const rounded = (x: number) =>
+    bytes ? (Math.sign(x) * Math.round(Math.abs(x) * UNIT)) / UNIT : x;
   const step = from / to;
   const stretch = Math.max(1, step);
   const reach = support * stretch;
@@ -50,13 +55,13 @@ function taps(from: number, to: number, { support, weight }: Filter) {
       weight((first + k - centre + 0.5) / stretch),
     );
     const sum = raw.reduce((a, b) => a + b, 0);
-    return { first, weights: raw.map((value) => value / sum) };
+    return { first, weights: raw.map((value) => rounded(value / sum)) };
   });
 }
 
 function alongRows({ width, height, data, bytes }: Plane, to: number, filter: Filter): Plane {
   const out = new Float64Array(height * to);
-  taps(width, to, filter).forEach(({ first, weights }, x) => {
+  taps(width, to, filter, bytes).forEach(({ first, weights }, x) => {
     for (let y = 0; y < height; y++) {
       let sum = 0;
       for (let k = 0; k < weights.length; k++) sum += weights[k] * data[y * width + first + k];
