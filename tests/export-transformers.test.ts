@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { applyChain, parseChain } from '../src/compress/registry.js';
 import { byteTokenizer, vocabularySize } from '../src/data/byte-level.js';
-import { generate } from '../src/decode/index.js';
+import { generate, openDecoder, transcribe } from '../src/decode/index.js';
 import { openEncoder } from '../src/models/encoder.js';
 import type { OnnxDtype } from '../src/models/export-config.js';
 import { cachedModelTypes } from '../src/models/export-decoder.js';
 import { type ExportOptions, exportOnnx } from '../src/models/export-onnx.js';
 import { loadModelFolder } from '../src/models/folder.js';
+import { loadMoonshinePackage } from '../src/models/import/moonshine-package.js';
 import { importTinyStories } from '../src/models/import/tinystories.js';
 import { loadUseLitePackage } from '../src/models/import/use-lite.js';
 import type { Model } from '../src/models/model.js';
@@ -19,9 +20,11 @@ import type { QualityRecord } from '../src/models/quality.js';
 import { createTokenizer, type TextTokenizer } from '../src/models/tokenizer.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
+import { readFixture } from './support/golden.js';
 import { loudModel } from './support/loud.js';
 import { transformersJs } from './support/peers.js';
 import { sampleTexts } from './support/small-models.js';
+import { jfk } from './support/speech.js';
 import { hasTinyStories, tinyStoriesBytes, whereTinyStories } from './support/tinystories-file.js';
 
 type Numbers = { data: ArrayLike<number | bigint>; dims: number[] };
@@ -56,6 +59,13 @@ const quality: QualityRecord = {
   metrics: {},
   measuredBy: { version: '0', device: 'cpu', threads: 1 },
 };
+
+const moonshineIsHere =
+  (await jfk()) !== undefined &&
+  (await loadMoonshinePackage().then(
+    () => true,
+    () => false,
+  ));
 
 describe.skipIf(!transformersJs.here)(transformersJs.title, () => {
   let library: Library;
@@ -224,6 +234,100 @@ describe.skipIf(!transformersJs.here)(transformersJs.title, () => {
       const model = await loudModel({ config, tokenizer });
       const name = await exported(model);
       expect(await theirs(name, prompt, 24)).toEqual(await ours(model, prompt, 24));
+    });
+  });
+
+  describe('encoder-decoders, as two graphs', () => {
+    type Sequences = { generate(options: object): Promise<Numbers> } & Running;
+    const loader = (name: string) =>
+      (library as unknown as Record<string, Loader<Sequences>>)[name];
+
+    async function written(name: string, kind: string, source: object, length: number) {
+      const running = await loader(kind).from_pretrained(name);
+      try {
+        const all = await running.generate({ ...source, max_new_tokens: length, do_sample: false });
+        return Array.from(all.data, Number).slice(1);
+      } finally {
+        await running.dispose();
+      }
+    }
+
+    async function oursOf(model: Model, source: number[] | Float32Array, length: number) {
+      const ids: number[] = [];
+      const steps = generate(model, source, { maxNewTokens: length, device });
+      for await (const { id } of steps) ids.push(id);
+      return ids;
+    }
+
+    it.each(['t5', 't5-gated'])('%s', async (fixture) => {
+      const model = (await readFixture(fixture)).model();
+      const name = await exported(model);
+      expect(await readdir(join(place, name, 'onnx'))).toEqual([
+        'decoder_model_merged.onnx',
+        'encoder_model.onnx',
+      ]);
+      for (const ids of [[5, 9, 12, 30, 7, 3], [21]]) {
+        const source = { input_ids: longs([ids]), attention_mask: longs([ids.map(() => 1)]) };
+        const expected = await oursOf(model, ids, 20);
+        expect(expected.length).toBeGreaterThan(1);
+        expect(await written(name, 'AutoModelForSeq2SeqLM', source, 20)).toEqual(expected);
+      }
+    });
+
+    it('t5, sources padded on the right, as each alone', async () => {
+      const model = (await readFixture('t5')).model();
+      const name = await exported(model);
+      const running = await loader('AutoModelForSeq2SeqLM').from_pretrained(name);
+      const sources = [
+        [5, 9, 12, 30, 7, 3],
+        [21, 4],
+      ];
+      const pad = (row: number[]) => [...row, ...new Array<number>(6 - row.length).fill(0)];
+      const all = await running.generate({
+        input_ids: longs(sources.map(pad)),
+        attention_mask: longs(sources.map((row) => pad(row.map(() => 1)))),
+        max_new_tokens: 12,
+        do_sample: false,
+      });
+      await running.dispose();
+      for (const [i, source] of sources.entries()) {
+        const row = Array.from(all.data, Number).slice(i * all.dims[1], (i + 1) * all.dims[1]);
+        const expected = await oursOf(model, source, 12);
+        expect(row.slice(1, 1 + expected.length)).toEqual(expected);
+      }
+    });
+
+    it('moonshine, from samples', async () => {
+      const model = (await readFixture('moonshine')).model();
+      const name = await exported(model);
+      const { Tensor } = library as unknown as {
+        Tensor: new (type: string, data: Float32Array, dims: number[]) => Numbers;
+      };
+      const samples = Float32Array.from({ length: 8000 }, (_, i) => Math.sin(i * i * 1e-3) * 0.3);
+      const source = { input_values: new Tensor('float32', samples, [1, samples.length]) };
+      const expected = await oursOf(model, samples, 16);
+      expect(expected.length).toBeGreaterThan(1);
+      expect(await written(name, 'AutoModelForSpeechSeq2Seq', source, 16)).toEqual(expected);
+    });
+
+    it.skipIf(!moonshineIsHere)('moonshine-tiny hears a speech, in its pipeline', async () => {
+      const model = await loadMoonshinePackage();
+      const samples = (await jfk()) as Float32Array;
+      const name = await exported(model);
+      const { pipeline } = library as unknown as {
+        pipeline(
+          task: string,
+          name: string,
+        ): Promise<Running & ((samples: Float32Array) => Promise<{ text: string }>)>;
+      };
+      const hear = await pipeline('automatic-speech-recognition', name);
+      const { text } = await hear(samples);
+      await hear.dispose();
+      await using decoder = await openDecoder(model, device);
+      let expected = '';
+      for await (const piece of transcribe(decoder, samples)) expected += piece.text;
+      expect(text.trim()).toBe(expected.trim());
+      expect(text).toContain('ask not what your country');
     });
   });
 

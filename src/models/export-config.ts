@@ -63,7 +63,21 @@ export function generationFiles(model: Model): FolderFile[] {
     return id === null || id === undefined ? [] : [[key, id]];
   });
   const value = { ...Object.fromEntries(tokens), ...generationOf(model) };
-  return [jsonFile('generation_config.json', value)];
+  return [jsonFile('generation_config.json', value), ...soundFiles(model)];
+}
+
+/** preprocessor_config.json of models that hear: samples enter as they are, at this rate. */
+function soundFiles(model: Model): FolderFile[] {
+  if (!isEncoderDecoder(model) || model.family.source !== 'audio') return [];
+  const value = {
+    feature_extractor_type: 'MoonshineFeatureExtractor',
+    processor_class: 'MoonshineProcessor',
+    feature_size: 1,
+    padding_value: 0,
+    do_normalize: false,
+    sampling_rate: model.family.audio(model.config).rate,
+  };
+  return [jsonFile('preprocessor_config.json', value)];
 }
 
 export const jsonFile = (name: string, value: unknown): FolderFile => ({
