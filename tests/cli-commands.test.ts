@@ -377,6 +377,16 @@ describe('the real program', () => {
     expect(stderr).not.toContain('EPIPE');
   });
 
+  it('ends quietly when help was not read to its end', async () => {
+    for (let i = 0; i < 3; i++) {
+      const { child, ended } = start(['train', '--help']);
+      child.stdout?.destroy();
+      const { stderr, code } = await ended;
+      expect(stderr).not.toContain('EPIPE');
+      expect(code).toBe(0);
+    }
+  });
+
   it('shows where an error comes from when asked', async () => {
     const { code, stderr } = await start(['inspect', 'nothing'], { env: { ANYFORMER_DEBUG: '1' } })
       .ended;

@@ -74,8 +74,9 @@ function commandLine(cli: Cli): Command {
   return program;
 }
 
-/** What a signal does while a command runs. */
+/** What a signal does while a command runs, and what the end of whoever reads its output does. */
 let onSignal: ((code: number) => void) | undefined;
+let onBrokenPipe: ((error: Error) => void) | undefined;
 let listening = false;
 
 /**
@@ -88,6 +89,11 @@ function listen(): void {
   const heard = (code: number) => () =>
     onSignal ? onSignal(code) : process.exit(process.exitCode ?? code);
   process.on('SIGINT', heard(EXIT.interrupted)).on('SIGTERM', heard(EXIT.terminated));
+  // Whoever reads our output may have read enough (`| head`), and is told so after the last write too.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    onBrokenPipe?.(error);
+  });
 }
 
 /** Runs the command line; `argv` begins after the program's name. Returns the exit code. */
@@ -103,13 +109,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     stop.abort(new Error('stopped by a signal')); // takes a progress bar away
     if (stderr.isTTY) stderr.write('\nstopping (Ctrl-C again stops at once)\n');
   };
-  // Whoever reads our output may have read enough: `| head`.
-  const onBrokenPipe = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  onBrokenPipe = (error) => {
     stopped ??= EXIT.done;
     stop.abort(error);
   };
-  stdout.on('error', onBrokenPipe);
   const { signal } = stop;
   const cli: Cli = {
     stdin,
@@ -135,6 +138,6 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     end();
     onSignal = undefined;
-    stdout.off('error', onBrokenPipe);
+    onBrokenPipe = undefined;
   }
 }

@@ -8,7 +8,13 @@ export {
 } from './checkpoint.js';
 export type { ClassScore } from './class-scores.js';
 export { type EncodeOptions, type Encoder, openEncoder, tokenize } from './encoder.js';
+export { dtypeSuffixes, type OnnxDtype } from './export-config.js';
 export { type ExportOptions, exportOnnx, onnxFiles, onnxModel } from './export-onnx.js';
+export {
+  exportSafetensors,
+  type FloatType,
+  type SafetensorsExportOptions,
+} from './export-safetensors.js';
 export { equalParameterHidden } from './families/metaformer-layer.js';
 export { poolformerPresets } from './families/poolformer.js';
 export { familyOf } from './families/registry.js';
@@ -33,6 +39,13 @@ export {
   visionFamily,
 } from './family.js';
 export { loadModelFolder, modelFiles, type SaveOptions, saveModel } from './folder.js';
+export {
+  exportGguf,
+  type GgufFileType,
+  ggufModelTypes,
+  planGgufExport,
+} from './gguf/export.js';
+export { type GgufFile, openGguf } from './gguf/read.js';
 export { importMoonshine, type MoonshineParts } from './import/moonshine.js';
 export { poolformerWeights } from './import/poolformer.js';
 export { importTinyStories } from './import/tinystories.js';

@@ -70,6 +70,7 @@ test('outside names stay inside, also once the address is parsed', async () => {
 });
 
 test('paths are addresses', () => {
+  expect(platform.environment('HOME')).toBeUndefined();
   expect(platform.joinPath('https://h/a/', '/b/', 'c')).toBe('https://h/a/b/c');
   expect(platform.joinPath()).toBe('.');
   expect(platform.baseName('https://h/a/b.bin')).toBe('b.bin');
@@ -85,6 +86,9 @@ test('what a page cannot do says so', async () => {
     () => platform.remove('x'),
     () => platform.writeAtomic('x', bytes),
     () => platform.writeFolder('x', []),
+    () => platform.withLock('x', async () => 1),
+    () => platform.linkInto('x', 'y'),
+    async () => platform.homeFolder(),
     async () => platform.tempBeside('x'),
     async () => platform.residentBytes(),
     async () => platform.peakResidentBytes(),

@@ -21,12 +21,12 @@ export type ExportCommandOptions = {
 
 const HELP = `
 Formats, and what --type takes:
-  onnx         a folder that transformers.js loads as it is: onnx/model.onnx, and
-               with --type q8, int8 or q4 (several, joined by commas) also
+  onnx         a folder that transformers.js loads as it is: onnx/model.onnx,
+               and with --type q8, int8 or q4 (several, joined by commas) also
                model_quantized.onnx, model_int8.onnx, model_q4.onnx; what they
                lose is measured and written along. Language models are one graph
-               with its cache. Operators of ONNX Runtime (com.microsoft) beside
-               the standard's.
+               with its cache, encoder-decoders two. Operators of ONNX Runtime
+               (com.microsoft) beside the standard's.
   gguf         one file for llama.cpp: f32, f16 (default), bf16, q8_0 or q4_0;
                of Llama, Mistral, Qwen 2, Qwen 3 and GPT-2, with tokenizer
   safetensors  a plain folder, dense: f32, f16 or bf16 (default: as stored), cut
