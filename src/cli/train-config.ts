@@ -112,6 +112,8 @@ const schema = z.strictObject({
   /** Tokens of a row; longer texts with labels are cut. */
   sequence: z.int().min(2),
   accumulate: z.int().positive().default(1),
+  /** Compute blocks again for the gradient instead of keeping them. */
+  recompute: z.boolean().default(false),
   seed: z
     .int()
     .min(0)

@@ -24,7 +24,7 @@ type Done = TrainEvent & { type: 'done' };
 export async function runTrain(cli: Cli, path: string, options: TrainCommandOptions) {
   const terminal = openTerminal(cli, options);
   const config = await readTrainConfig(path);
-  const { out, steps, accumulate, seed, evaluate, checkpoint } = config;
+  const { out, steps, accumulate, recompute, seed, evaluate, checkpoint } = config;
   const reading = (what: string) => terminal.progress({ stage: 'read', done: 0, total: 1, what });
   await using given =
     typeof config.model === 'string'
@@ -51,6 +51,7 @@ export async function runTrain(cli: Cli, path: string, options: TrainCommandOpti
     batches: opened.batches,
     steps,
     accumulate,
+    recompute,
     classes: opened.classes?.length,
     seed,
     evaluation: opened.heldOut && {

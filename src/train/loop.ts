@@ -37,6 +37,8 @@ export type TrainOptions = {
   steps: number;
   /** Batches whose gradients make one step; 1 unless told. */
   accumulate?: number | undefined;
+  /** Compute each block again for its gradient: less memory, a forward pass more. */
+  recompute?: boolean | undefined;
   /** Labels of rows are below this; others are refused. */
   classes?: number | undefined;
   evaluation?:
@@ -73,11 +75,21 @@ export type TrainOptions = {
  * and what writing a checkpoint throws (`file/disk-full`): older checkpoints are whole then.
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void> {
-  const { model, objective, device, steps, accumulate = 1, checkpoints, signal } = options;
+  const {
+    model,
+    objective,
+    device,
+    steps,
+    accumulate = 1,
+    checkpoints,
+    signal,
+    recompute,
+  } = options;
   const { config = {}, seed = 0, evaluation } = options;
   const kept = checkpoints ? await keptOf(options, checkpoints.folder) : undefined;
   await using training = await openTraining(model, objective, options.step, device, {
     accumulate,
+    recompute,
     signal,
   });
   const resumed = kept?.checkpoint;

@@ -35,10 +35,14 @@ objective  {"type": "causal-lm"} unless told; "distillation" with a "teacher"
            and texts), "contrastive" (a .tsv of two texts that belong together)
 optimizer  adamw, sgd, lion, adafactor
 schedule   cosine, linear, inverse-square-root, constant
+recompute  true computes blocks again for the gradient instead of keeping their
+           activations: less than half of that memory, for about a quarter of
+           the time more
 
 Written under "out": model/ (loads in every command), checkpoints/, metrics.jsonl,
-report.html (the loss curve, while it runs) and training.json. Ctrl-C finishes the step and keeps a checkpoint; --resume goes
-on from the newest whole one, to the bit. With --json one line an event.`;
+report.html (the loss curve, while it runs) and training.json. Ctrl-C finishes the
+step and keeps a checkpoint; --resume goes on from the newest whole one, to the
+bit. With --json one line an event.`;
 
 export function registerTrain(program: Command, cli: Cli): void {
   const command = program
