@@ -56,8 +56,9 @@ const renamed = ({ outputs, updates }: Graph): Graph =>
 
 describe('what we write comes back', () => {
   for (const { row, what, inputs, shapes, build, type, tolerance = 0 } of opCases) {
-    // A size that is a logarithm is written as float arithmetic, which is not read back as a size.
-    const lost = /\blog\(/.test([type].flat().join());
+    // A size that is a logarithm is written as float arithmetic, which is not read back as a size; an
+    // order is written as a shape that depends on data, which no importer can know.
+    const lost = /\blog\(/.test([type].flat().join()) || row === 'after';
     it.skipIf(lost)(`${row}: ${what}`, () => {
       const leaves = Object.fromEntries(
         Object.entries(inputs).map(([name, { dtype, shape }]) => [
