@@ -3,6 +3,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { applyChain, parseChain } from '../src/compress/registry.js';
 import { byteTokenizer, vocabularySize } from '../src/data/byte-level.js';
@@ -60,10 +61,18 @@ const quality: QualityRecord = {
   measuredBy: { version: '0', device: 'cpu', threads: 1 },
 };
 
+/** Closes the files of a model that has some. */
+async function closed(model: Model & Partial<AsyncDisposable>): Promise<void> {
+  await model[Symbol.asyncDispose]?.();
+}
+
 const moonshineIsHere =
   (await jfk()) !== undefined &&
   (await loadMoonshinePackage().then(
-    () => true,
+    async (model) => {
+      await closed(model);
+      return true;
+    },
     () => false,
   ));
 
@@ -208,6 +217,18 @@ describe.skipIf(!transformersJs.here)(transformersJs.title, () => {
     });
   });
 
+  it('our own language model, 64 ids', async () => {
+    await using model = await loadModelFolder(
+      fileURLToPath(new URL('../models/speeches-5m', import.meta.url)),
+    );
+    const name = await exported(model);
+    const text = 'Fellow citizens of the Senate';
+    const tokenizer = await library.AutoTokenizer.from_pretrained(name);
+    const prompt = model.tokenizer?.encode(text) ?? [];
+    expect(Array.from(tokenizer(text).input_ids.data, Number)).toEqual(prompt);
+    expect(await theirs(name, prompt, 64)).toEqual(await ours(model, prompt, 64));
+  });
+
   describe('decoders of every family it knows', () => {
     const prompt = [84, 104, 101, 32, 99, 97, 116, 115, 33];
     const tokenizer = byteTokenizer();
@@ -328,6 +349,7 @@ describe.skipIf(!transformersJs.here)(transformersJs.title, () => {
       for await (const piece of transcribe(decoder, samples)) expected += piece.text;
       expect(text.trim()).toBe(expected.trim());
       expect(text).toContain('ask not what your country');
+      await closed(model);
     });
   });
 

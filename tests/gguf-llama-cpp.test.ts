@@ -3,9 +3,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byteTokenizer, vocabularySize } from '../src/data/byte-level.js';
 import { generate } from '../src/decode/index.js';
+import { loadModelFolder } from '../src/models/folder.js';
 import { exportGguf, type GgufFileType } from '../src/models/gguf/export.js';
 import { importTinyStories } from '../src/models/import/tinystories.js';
 import { initialModel } from '../src/models/initial.js';
@@ -16,6 +18,8 @@ import { fromNumbers, toNumbers } from '../src/tensor/index.js';
 import { loudModel } from './support/loud.js';
 import { type Llama, llamaCpp, llamaGreedy, openLlama } from './support/peers.js';
 import { hasTinyStories, tinyStoriesBytes, whereTinyStories } from './support/tinystories-file.js';
+
+const speeches = fileURLToPath(new URL('../models/speeches-5m', import.meta.url));
 
 describe.skipIf(!llamaCpp.here)(llamaCpp.title, () => {
   let llama: Llama;
@@ -126,6 +130,15 @@ describe.skipIf(!llamaCpp.here)(llamaCpp.title, () => {
       const { first } = await theirs(changed, 'f32', longer, 1);
       expect(furthest(expected, first)).toBeLessThan(2e-3);
     });
+  });
+
+  it('our own language model: tokens of texts, and 64 greedy ids', async () => {
+    await using model = await loadModelFolder(speeches);
+    const prompt = model.tokenizer?.encode('Fellow citizens of the Senate') ?? [];
+    const { ids, first, tokenize } = await theirs(model, 'f16', prompt, 64);
+    expect(tokenize).toEqual(model.tokenizer?.encode(texts));
+    expect(furthest(await next(model, prompt), first)).toBeLessThan(5e-3);
+    expect(ids).toEqual(await ours(model, prompt, 64));
   });
 
   describe('fresh weights of every architecture', () => {

@@ -154,6 +154,21 @@ describe('files', () => {
     await expect(file.read('t.F31')).rejects.toThrow(/nearest: 't.F32'|nearest: "t.F32"/);
   });
 
+  it('with a vocabulary of any size', async () => {
+    const path = fresh();
+    const words = Array.from({ length: 20_000 }, (_, i) => 'é'.repeat(i % 40));
+    const large = new Map<string, GgufValue>([
+      ['words', { type: 'array', of: 'string', value: words }],
+      ['scores', { type: 'array', of: 'f32', value: words.map((_, i) => -i) }],
+      ['flags', { type: 'array', of: 'bool', value: words.map((_, i) => i % 3 === 0) }],
+      ['long', { type: 'string', value: 'x'.repeat(3_000_000) }],
+    ]);
+    await writeGguf(path, { metadata: large, tensors, read: dataOf });
+    await using file = await openGguf(path);
+    expect(file.metadata).toEqual(large);
+    expect((await file.read('t.F32')).data).toEqual(dataOf('t.F32').data);
+  });
+
   it('are those of the plan, whatever type the weights are stored in', async () => {
     const plan = planGguf(metadata, tensors);
     const half = fresh();

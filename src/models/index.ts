@@ -1,4 +1,5 @@
 // The model layer's public names.
+export { type ChatMessage, chatPrompt, chatTemplateOf, renderChat } from './chat-template.js';
 export {
   type FileStore,
   layeredStore,
@@ -46,6 +47,9 @@ export {
   planGgufExport,
 } from './gguf/export.js';
 export { type GgufFile, openGguf } from './gguf/read.js';
+export { type HubOptions, type HubPlan, type HubProgress, planHubModel } from './hub.js';
+export { remoteModel } from './hub-inspect.js';
+export { type HubReference, parseHubReference } from './hub-reference.js';
 export { importMoonshine, type MoonshineParts } from './import/moonshine.js';
 export { poolformerWeights } from './import/poolformer.js';
 export { importTinyStories } from './import/tinystories.js';

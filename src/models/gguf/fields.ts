@@ -20,7 +20,10 @@ export function fieldWriter(): FieldWriter {
   let view = new DataView(buffer.buffer);
   let at = 0;
 
-  /** Room for so many bytes; where they begin. */
+  /**
+   * Room for so many bytes; where they begin. The buffer may be another afterwards: it is named only
+   * after the call.
+   */
   const take = (count: number): number => {
     if (at + count > buffer.length) {
       const larger = new Uint8Array(Math.max(2 * buffer.length, at + count));
@@ -34,26 +37,34 @@ export function fieldWriter(): FieldWriter {
 
   const text = (value: string): void => {
     const encoded = utf8.encode(value);
-    view.setBigUint64(take(8), BigInt(encoded.length), true);
-    buffer.set(encoded, take(encoded.length));
+    const place = take(8 + encoded.length);
+    view.setBigUint64(place, BigInt(encoded.length), true);
+    buffer.set(encoded, place + 8);
   };
 
+  const number =
+    (bytes: number, write: (at: number, value: number | bigint) => void) =>
+    (value: number | bigint): void => {
+      const place = take(bytes);
+      write(place, value);
+    };
+
   const fixed: Readonly<Record<string, (value: number | bigint) => void>> = {
-    u8: (v) => view.setUint8(take(1), Number(v)),
-    i8: (v) => view.setInt8(take(1), Number(v)),
-    u16: (v) => view.setUint16(take(2), Number(v), true),
-    i16: (v) => view.setInt16(take(2), Number(v), true),
-    u32: (v) => view.setUint32(take(4), Number(v), true),
-    i32: (v) => view.setInt32(take(4), Number(v), true),
-    f32: (v) => view.setFloat32(take(4), Number(v), true),
-    u64: (v) => view.setBigUint64(take(8), BigInt(v), true),
-    i64: (v) => view.setBigInt64(take(8), BigInt(v), true),
-    f64: (v) => view.setFloat64(take(8), Number(v), true),
+    u8: number(1, (at, v) => view.setUint8(at, Number(v))),
+    i8: number(1, (at, v) => view.setInt8(at, Number(v))),
+    u16: number(2, (at, v) => view.setUint16(at, Number(v), true)),
+    i16: number(2, (at, v) => view.setInt16(at, Number(v), true)),
+    u32: number(4, (at, v) => view.setUint32(at, Number(v), true)),
+    i32: number(4, (at, v) => view.setInt32(at, Number(v), true)),
+    f32: number(4, (at, v) => view.setFloat32(at, Number(v), true)),
+    u64: number(8, (at, v) => view.setBigUint64(at, BigInt(v), true)),
+    i64: number(8, (at, v) => view.setBigInt64(at, BigInt(v), true)),
+    f64: number(8, (at, v) => view.setFloat64(at, Number(v), true)),
   };
 
   const item = (type: ValueType, value: GgufValue['value'] | GgufValue): void => {
     if (type === 'string') text(String(value));
-    else if (type === 'bool') view.setUint8(take(1), value === true ? 1 : 0);
+    else if (type === 'bool') fixed.u8(value === true ? 1 : 0);
     else if (type === 'array') body(value as GgufValue);
     else fixed[type](value as number);
   };
