@@ -16,9 +16,9 @@ import {
   fullDecoderProgram,
   isEncoder,
   type Model,
-  parameterValues,
   storedBytes,
 } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { measureQuality } from '../src/optimize/quality.js';
 import type { Device } from '../src/runtime/device.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';

@@ -18,9 +18,9 @@ import {
   type EncoderOutputName,
   encoderProgram,
   type Model,
-  parameterValues,
   storedBytes,
 } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { openTextClassifier } from '../src/models/text-classifier.js';
 import type { Device } from '../src/runtime/device.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';

@@ -11,14 +11,8 @@ import { exportOnnx } from '../src/models/export-onnx.js';
 import { loadModelFolder, saveModel } from '../src/models/folder.js';
 import { initialModel } from '../src/models/initial.js';
 import { inspectModel } from '../src/models/inspect.js';
-import {
-  classesOf,
-  declare,
-  type Model,
-  parameterValues,
-  storedBytes,
-  visionProgram,
-} from '../src/models/model.js';
+import { classesOf, declare, type Model, storedBytes, visionProgram } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { openPictureClassifier } from '../src/models/picture-classifier.js';
 import { resizePlane } from '../src/models/picture-resize.js';
 import { type Picture, pixelsOf } from '../src/models/pictures.js';

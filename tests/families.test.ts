@@ -12,14 +12,8 @@ import { onnxModel } from '../src/models/export-onnx.js';
 import { familyOf } from '../src/models/families/registry.js';
 import { loadModelFolder, saveModel } from '../src/models/folder.js';
 import { inspectModel } from '../src/models/inspect.js';
-import {
-  declare,
-  isDecoder,
-  type Model,
-  parameterValues,
-  storedBytes,
-  wholeProgram,
-} from '../src/models/model.js';
+import { declare, isDecoder, type Model, storedBytes, wholeProgram } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { checkUnused, unusedTensors } from '../src/models/unused.js';
 import { encodeModel } from '../src/onnx/write.js';
 import type { Device } from '../src/runtime/index.js';

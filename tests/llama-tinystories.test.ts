@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Decoder, generate, openDecoder } from '../src/decode/index.js';
 import { importTinyStories } from '../src/models/import/tinystories.js';
-import { fullDecoderProgram, parameterValues } from '../src/models/model.js';
+import { fullDecoderProgram } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';
 import { fromNumbers } from '../src/tensor/index.js';

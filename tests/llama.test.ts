@@ -4,13 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDecoder, prefillProgram, stepProgram } from '../src/decode/index.js';
 import { memoryStore } from '../src/models/checkpoint.js';
 import type { DecoderInputs } from '../src/models/family.js';
-import {
-  createModel,
-  fullDecoderProgram,
-  isDecoder,
-  type Model,
-  parameterValues,
-} from '../src/models/model.js';
+import { createModel, fullDecoderProgram, isDecoder, type Model } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import type { Scope } from '../src/nn/index.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';

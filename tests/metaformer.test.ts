@@ -12,9 +12,9 @@ import {
   declare,
   fullDecoderProgram,
   type Model,
-  parameterValues,
   visionProgram,
 } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { Scope } from '../src/nn/index.js';
 import type { Device } from '../src/runtime/device.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';

@@ -7,12 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { packageFolder } from '#platform';
 import { openDecoder, transcribe } from '../src/decode/index.js';
 import { loadMoonshinePackage } from '../src/models/import/moonshine-package.js';
-import {
-  buildProgram,
-  isEncoderDecoder,
-  type Model,
-  parameterValues,
-} from '../src/models/model.js';
+import { buildProgram, isEncoderDecoder, type Model } from '../src/models/model.js';
+import { parameterValues } from '../src/models/parameters.js';
 import { sourceMemory } from '../src/models/source.js';
 import type { Device } from '../src/runtime/index.js';
 import { cpuDevice } from '../src/runtime/node-cpu.js';

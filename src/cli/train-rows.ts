@@ -1,5 +1,4 @@
 // Data of objectives over rows: labelled texts, pairs of texts. Rows are padded to their batch.
-import { sha256 } from '#platform';
 import { readLabelled } from '../data/labelled.js';
 import { paddedBatches } from '../data/padded.js';
 import { type Pairs, readPairs } from '../data/pairs.js';
@@ -13,7 +12,7 @@ import { withHeads } from '../train/heads.js';
 import type { TextSource } from './text-sources.js';
 import type { TrainConfig } from './train-config.js';
 import type { Opened } from './train-data.js';
-import { checkSizes, freshModel, hashOf, openTokenizer } from './train-tokenizer.js';
+import { checkSizes, freshModel, hashJson, hashOf, openTokenizer } from './train-tokenizer.js';
 
 async function* noTexts(): AsyncGenerator<string> {}
 
@@ -36,8 +35,24 @@ function oneFile(sources: readonly TextSource[], key: string, holds: string): st
   });
 }
 
-const hashJson = async (value: unknown): Promise<string> =>
-  await sha256(new TextEncoder().encode(JSON.stringify(value)));
+/** Rows to learn from and to judge by: a share of `all`, or rows of a file of their own. */
+async function splitRows<Rows>(
+  { heldOut }: TrainConfig['data'],
+  all: Rows,
+  {
+    holds,
+    split,
+    read,
+  }: {
+    holds: string;
+    split(share: number): { train: Rows; test: Rows };
+    read(path: string): Promise<Rows>;
+  },
+): Promise<{ train: Rows; test: Rows | undefined }> {
+  if (typeof heldOut === 'number' && heldOut > 0) return split(heldOut);
+  if (!Array.isArray(heldOut)) return { train: all, test: undefined };
+  return { train: all, test: await read(oneFile(heldOut, 'heldOut', holds)) };
+}
 
 /** Classification: a class for each text. */
 export async function openLabelled(
@@ -45,20 +60,15 @@ export async function openLabelled(
   given: Model | undefined,
 ): Promise<Opened> {
   const { data, batch, sequence, seed } = config;
-  const { heldOut } = data;
   const holds = 'labels and texts for classification';
   const file = oneFile(data.train, 'train', holds);
   const model = await openRowModel(config, given);
   const all = await readLabelled(file);
-  const { train, test } =
-    typeof heldOut === 'number' && heldOut > 0
-      ? splitLabelled(all, { test: heldOut, seed })
-      : {
-          train: all,
-          test: Array.isArray(heldOut)
-            ? await sameClasses(oneFile(heldOut, 'heldOut', holds), all)
-            : undefined,
-        };
+  const { train, test } = await splitRows(data, all, {
+    holds,
+    split: (share) => splitLabelled(all, { test: share, seed }),
+    read: (path) => sameClasses(path, all),
+  });
   const rows = ({ texts, labels }: Labelled) => ({
     ids: tokenize(model, texts, { most: sequence }),
     labels,
@@ -98,20 +108,15 @@ export async function openPairs(
   given: Model | undefined,
 ): Promise<Opened> {
   const { data, batch, sequence, seed } = config;
-  const { heldOut } = data;
   const holds = 'pairs of texts for contrastive learning';
   const file = oneFile(data.train, 'train', holds);
   const model = await openRowModel(config, given);
   const all = await readPairs(file);
-  const { train, test } =
-    typeof heldOut === 'number' && heldOut > 0
-      ? splitPairs(all, heldOut, seed)
-      : {
-          train: all,
-          test: Array.isArray(heldOut)
-            ? await readPairs(oneFile(heldOut, 'heldOut', holds))
-            : undefined,
-        };
+  const { train, test } = await splitRows(data, all, {
+    holds,
+    split: (share) => splitPairs(all, share, seed),
+    read: readPairs,
+  });
   const cut = (texts: readonly string[]) => tokenize(model, texts, { most: sequence });
   const rows = ({ ones, others }: Pairs) => ({ ids: cut(ones), others: cut(others) });
   const { temperature } = config.objective;

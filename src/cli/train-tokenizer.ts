@@ -76,4 +76,8 @@ export function checkSizes({ family, config }: Model, tokenizer: TextTokenizer, 
 }
 
 export const hashOf = async ({ files }: TextTokenizer): Promise<string> =>
-  await sha256(new TextEncoder().encode(JSON.stringify(files.tokenizer)));
+  await hashJson(files.tokenizer);
+
+/** Of a value as JSON. */
+export const hashJson = async (value: unknown): Promise<string> =>
+  await sha256(new TextEncoder().encode(JSON.stringify(value)));

@@ -2,14 +2,9 @@
 // moment of its inputs, E[x x^T]. The inputs are read by tapping `<path>.input`; the sums stay on the
 // device and are added to in place, so only the result is read back. Padding weighs nothing.
 import { batches, feedsOf } from '../models/encoder.js';
-import {
-  fullDecoderProgram,
-  isEncoder,
-  type Model,
-  parameterValues,
-  wholeProgram,
-} from '../models/model.js';
-import type { Device, DeviceBuffer, ParameterValue } from '../runtime/device.js';
+import { fullDecoderProgram, isEncoder, type Model, wholeProgram } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
+import type { Device, DeviceBuffer } from '../runtime/device.js';
 import {
   AnyformerError,
   type Graph,
@@ -58,7 +53,7 @@ export async function calibrate(model: Model, options: CalibrateOptions): Promis
   ]);
   const buffers = new Map<string, DeviceBuffer>();
   try {
-    const parameters = new Map<string, ParameterValue>(await parameterValues(model, built));
+    const parameters = await programParameters(model, built);
     for (const [path, width] of widths) {
       const buffer = await device.allocate('f32', [width, width]);
       buffers.set(path, buffer);

@@ -10,7 +10,7 @@ import { AnyformerError, type NDArray } from '../tensor/index.js';
 import type { Cache } from './cache.js';
 import { openCrossDecoder } from './cross-decoder.js';
 import { stepProgram } from './programs.js';
-import { checkTokens, openStepper } from './stepper.js';
+import { checkTokens, openStepper, type Stepper } from './stepper.js';
 
 /**
  * What is read first. Decoders: the beginning of a text, as tokens. Encoder-decoders: the source, as
@@ -18,29 +18,23 @@ import { checkTokens, openStepper } from './stepper.js';
  */
 export type Prompt = readonly number[] | Float32Array;
 
-export type Decoder = AsyncDisposable & {
-  readonly model: Model;
-  readonly device: Device;
-  /** Longest text in tokens; of encoder-decoders the longest target. */
-  readonly context: number;
-  /** Tokens that every text begins with, before what is generated: those of the prompt, or of a target. */
-  start(prompt: Prompt): readonly number[];
-  /**
-   * Reads prompts (shorter ones are padded): the scores of the token after each, f32[batch,
-   * vocabulary], and the cache, which is the caller's to dispose of.
-   */
-  prefill(
-    prompts: readonly Prompt[],
-    signal?: AbortSignal,
-  ): Promise<{ logits: NDArray; cache: Cache }>;
-  /** Appends as many tokens to each text: the scores after the last, f32[batch, vocabulary]. */
-  step(
-    tokens: readonly (readonly number[])[],
-    cache: Cache,
-    signal?: AbortSignal,
-  ): Promise<NDArray>;
-  dispose(): Promise<void>;
-};
+export type Decoder = AsyncDisposable &
+  Pick<Stepper, 'step' | 'dispose'> & {
+    readonly model: Model;
+    readonly device: Device;
+    /** Longest text in tokens; of encoder-decoders the longest target. */
+    readonly context: number;
+    /** Tokens that every text begins with, before what is generated: those of the prompt, or of a target. */
+    start(prompt: Prompt): readonly number[];
+    /**
+     * Reads prompts (shorter ones are padded): the scores of the token after each, f32[batch,
+     * vocabulary], and the cache, which is the caller's to dispose of.
+     */
+    prefill(
+      prompts: readonly Prompt[],
+      signal?: AbortSignal,
+    ): Promise<{ logits: NDArray; cache: Cache }>;
+  };
 
 /** Places that a cache begins with, beside those of the prompt. */
 const HEADROOM = 64;

@@ -34,8 +34,8 @@ import {
   isEncoderDecoder,
   isVision,
   type Model,
-  parameterValues,
 } from './model.js';
+import { parameterValues } from './parameters.js';
 
 /**
  * The graph with its weights, checked; of a model of two, the one that reads. Errors: those of the

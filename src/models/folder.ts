@@ -94,6 +94,10 @@ export function checkQuality(
 /** A model whose weights stay in an open file until it is disposed. */
 export type LoadedModel = Model & AsyncDisposable;
 
+/** A model that holds no file open. */
+export const inMemory = (model: Model): LoadedModel =>
+  Object.assign(model, { [Symbol.asyncDispose]: async () => {} });
+
 export type LoadOptions = {
   /** The model's name, where the folder's is none. */
   name?: string | undefined;

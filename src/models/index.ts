@@ -80,12 +80,11 @@ export {
   isVision,
   type Model,
   type ModelParts,
-  parameterValues,
   type Quantization,
   storedBytes,
   visionProgram,
 } from './model.js';
-export { programParameters } from './parameters.js';
+export { parameterValues, programParameters } from './parameters.js';
 export { openPictureClassifier, type PictureClassifier } from './picture-classifier.js';
 export type { PictureConfig } from './picture-config.js';
 export { type Picture, pixelsOf } from './pictures.js';

@@ -3,12 +3,10 @@
 import { type Declarations, type MatrixSpec, Scope, type ScopeSource } from '../nn/index.js';
 import {
   AnyformerError,
-  castArray,
   dtypes,
   type Graph,
   graph,
   input,
-  type NDArray,
   sizeOf,
   type Tensor,
 } from '../tensor/index.js';
@@ -204,24 +202,6 @@ export function wrongKind(model: Model, wanted: string): AnyformerError {
     expected: wanted,
     found: model.family.kind,
   });
-}
-
-/** The program's frozen parameters: stored tensors at the graph's type, derived ones computed. */
-export async function parameterValues(
-  model: Model,
-  { graph: g, declarations }: Built,
-): Promise<Map<string, NDArray>> {
-  const values = new Map<string, NDArray>();
-  for (const name of g.parameters.keys()) {
-    const declared = declarations.parameters.get(name);
-    if (!declared) continue;
-    const { derivation, dtype } = declared;
-    if (derivation) {
-      const stored = await Promise.all(derivation.from.map((from) => model.weights.read(from)));
-      values.set(name, derivation.compute(stored));
-    } else values.set(name, castArray(await model.weights.read(name), dtype));
-  }
-  return values;
 }
 
 /** What a model declares: its stored tensors and its matrices. Built once for each model. */

@@ -3,7 +3,7 @@
 import { exists, fileBytes, folderOf, list, ownPath, readFile, readRange } from '#platform';
 import { AnyformerError } from '../tensor/error.js';
 import { openCheckpoint } from './checkpoint.js';
-import { type LoadedModel, loadModelFolder } from './folder.js';
+import { inMemory, type LoadedModel, loadModelFolder } from './folder.js';
 import { type HubOptions, type HubPlan, hubFolder } from './hub.js';
 import { type HubReference, parseHubReference, showReference } from './hub-reference.js';
 import { loadMoonshinePackage, MOONSHINE_PACKAGE } from './import/moonshine-package.js';
@@ -16,7 +16,7 @@ import { foreignFormat } from './safetensors-foreign.js';
 export const NAMED_MODELS: ReadonlyMap<string, () => Promise<LoadedModel>> = new Map([
   ['use-lite', async () => inMemory(await loadUseLitePackage())],
   ['speeches-5m', async () => await loadModelFolder(ownFolder('speeches-5m') ?? '')],
-  ['moonshine-tiny', async () => inMemory(await loadMoonshinePackage())],
+  ['moonshine-tiny', loadMoonshinePackage],
 ]);
 
 /** The folder of a model that comes with this package. */
@@ -65,9 +65,6 @@ export async function remoteReference(name: string): Promise<HubReference | unde
 }
 
 const hubReference = parseHubReference;
-
-const inMemory = (model: Model): LoadedModel =>
-  Object.assign(model, { [Symbol.asyncDispose]: async () => {} });
 
 async function isFolder(path: string): Promise<boolean> {
   try {

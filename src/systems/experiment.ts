@@ -3,7 +3,8 @@
 
 import { memoryStore } from '../models/checkpoint.js';
 import { initialModel } from '../models/initial.js';
-import { type Built, declare, type Model, parameterValues } from '../models/model.js';
+import { type Built, declare, type Model } from '../models/model.js';
+import { programParameters } from '../models/parameters.js';
 import { fromNumbers, type NDArray, toNumbers } from '../tensor/index.js';
 import type { Objective } from '../train/objectives.js';
 import { adamw } from '../train/optimizers.js';
@@ -81,7 +82,7 @@ export async function opened(
   model: Model,
   built: Built,
 ): Promise<Running> {
-  const parameters = await parameterValues(model, built);
+  const parameters = await programParameters(model, built);
   const program = await device.compile(built.graph, { parameters, signal });
   return {
     run: (feeds) => program.run(feeds, { signal }),
@@ -91,12 +92,6 @@ export async function opened(
 
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Largest |a - b|; NaN where one of them is none of a number. */
 export function largestError(found: ArrayLike<number>, wanted: ArrayLike<number>): number {

@@ -31,7 +31,7 @@ export function recompute(x: Tensor, y: Tensor): Tensor {
 function others(x: Tensor, y: Tensor): Tensor[] {
   const inside = new Set<Tensor>([x]);
   const read = new Map<unknown, Tensor>();
-  for (const node of schedule([y])) {
+  for (const node of schedule([y], new Set([x]))) {
     if (!node.inputs.some((input) => inside.has(input))) continue;
     for (const tensor of node.tensors) inside.add(tensor);
     for (const input of node.inputs) read.set(identity(input), input);
@@ -43,7 +43,7 @@ function others(x: Tensor, y: Tensor): Tensor[] {
 function replay(x: Tensor, fresh: Tensor, y: Tensor): Tensor {
   const copies = new Map<Tensor, Tensor>([[x, fresh]]);
   const now = (tensor: Tensor): Tensor => copies.get(tensor) ?? tensor;
-  for (const node of schedule([y])) {
+  for (const node of schedule([y], new Set([x]))) {
     if (!node.inputs.some((input) => copies.has(input))) continue;
     const inputs = node.inputs.map(now);
     const made =

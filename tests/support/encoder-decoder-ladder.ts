@@ -9,7 +9,8 @@ import { type Decoder, generate, openDecoder, type Prompt } from '../../src/deco
 import { loadModelFolder, saveModel } from '../../src/models/folder.js';
 import { initialModel } from '../../src/models/initial.js';
 import { inspectModel } from '../../src/models/inspect.js';
-import { declare, type Model, parameterValues, wholeProgram } from '../../src/models/model.js';
+import { declare, type Model, wholeProgram } from '../../src/models/model.js';
+import { parameterValues } from '../../src/models/parameters.js';
 import { toOnnx } from '../../src/onnx/from-graph.js';
 import { encodeModel } from '../../src/onnx/write.js';
 import type { Device } from '../../src/runtime/index.js';

@@ -14,7 +14,8 @@ import { sentenceEncoder } from '../pooling-config.js';
 import { checkLabels, labelKeys, labelsOf, textLabels } from './class-labels.js';
 import { checkHeads } from './config-keys.js';
 import { encoderStack } from './encoder-stack.js';
-import { firstToken, sentenceVector, textPlaces } from './sentence-vector.js';
+import { textPlaces } from './sentence-vector.js';
+import { textOutputs } from './text-outputs.js';
 
 /** The keys of config.json that all of them have. */
 export const bertKeys = {
@@ -78,45 +79,30 @@ export const bertLike = <C extends BertKeys>(
     width: (c) => c.hidden_size * (c.sentence_encoder?.pooling.length ?? 1),
     tokenTypes: (c) => c.type_vocab_size,
     classes: textLabels,
-    encode: (root, c, inputs) => {
-      const { prefix } = traits;
-      const headed = textLabels(c) !== undefined;
-      // A body alone is written without its prefix, one under a head with it.
-      const prefixes = headed ? [prefix, ''] : ['', prefix];
-      const s = root.firstWith('embeddings.LayerNorm.weight', prefixes);
-      const tokens = encoderStack(
-        s.at('encoder', 'layer'),
-        entering(s, c, inputs, traits),
-        inputs.mask,
-        {
-          layers: c.num_hidden_layers,
-          norm: layerNorm({ eps: c.layer_norm_eps }),
-          placement: 'post',
-          attention: {
-            heads: c.num_attention_heads,
-            headDim: c.hidden_size / c.num_attention_heads,
-            outWidth: c.hidden_size,
-            bias: true,
-            names: { q: 'self.query', k: 'self.key', v: 'self.value', o: 'output.dense' },
-          },
-          channel: mlp({
-            hidden: c.intermediate_size,
-            activation: c.hidden_act,
-            names: { up: 'intermediate.dense', down: 'output.dense' },
+    encode: (root, c, inputs) =>
+      textOutputs(root, c, inputs.mask, {
+        prefix: traits.prefix,
+        body: (s) =>
+          encoderStack(s.at('encoder', 'layer'), entering(s, c, inputs, traits), inputs.mask, {
+            layers: c.num_hidden_layers,
+            norm: layerNorm({ eps: c.layer_norm_eps }),
+            placement: 'post',
+            attention: {
+              heads: c.num_attention_heads,
+              headDim: c.hidden_size / c.num_attention_heads,
+              outWidth: c.hidden_size,
+              bias: true,
+              names: { q: 'self.query', k: 'self.key', v: 'self.value', o: 'output.dense' },
+            },
+            channel: mlp({
+              hidden: c.intermediate_size,
+              activation: c.hidden_act,
+              names: { up: 'intermediate.dense', down: 'output.dense' },
+            }),
+            names,
           }),
-          names,
-        },
-      );
-      const sentence = sentenceVector(
-        root.at('pooling'),
-        tokens,
-        inputs.mask,
-        c.sentence_encoder ?? undefined,
-      );
-      if (!headed) return { sentence, tokens };
-      const first = firstToken(tokens, inputs.mask);
-      return { sentence, tokens, scores: traits.head(root, s, first, c, labelsOf(c).length) };
-    },
+        head: (first, s) => traits.head(root, s, first, c, labelsOf(c).length),
+      }),
   });
 
 /** Words + places + token types, normed: [batch, seq, width]. */

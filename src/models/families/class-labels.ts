@@ -11,7 +11,7 @@ export const labelKeys = {
     .enum(['single_label_classification', 'multi_label_classification', 'regression'])
     .nullish(),
 };
-type LabelKeys = z.output<z.ZodObject<typeof labelKeys>>;
+export type LabelKeys = z.output<z.ZodObject<typeof labelKeys>>;
 
 /** Refuses names that do not count from 0. */
 export function checkLabels({ id2label, num_labels }: LabelKeys, context: z.RefinementCtx): void {

@@ -9,7 +9,8 @@ import { type EncoderInputs, encoderFamily } from '../family.js';
 import { sentenceEncoder } from '../pooling-config.js';
 import { checkLabels, labelKeys, labelsOf, textLabels } from './class-labels.js';
 import { encoderStack } from './encoder-stack.js';
-import { firstToken, sentenceVector, textPlaces } from './sentence-vector.js';
+import { textPlaces } from './sentence-vector.js';
+import { textOutputs } from './text-outputs.js';
 
 const config = z
   .looseObject({
@@ -53,36 +54,36 @@ export const distilbert = encoderFamily<DistilbertConfig>({
     Math.min(places, told?.max_seq_length ?? places),
   width: (c) => c.dim * (c.sentence_encoder?.pooling.length ?? 1),
   classes: textLabels,
-  encode: (root, c, inputs) => {
-    const { mask } = inputs;
-    const headed = textLabels(c) !== undefined;
-    const prefixes = headed ? ['distilbert', ''] : ['', 'distilbert'];
-    const s = root.firstWith('embeddings.LayerNorm.weight', prefixes);
-    const x = entering(s.at('embeddings'), c, inputs);
-    const tokens = encoderStack(s.at('transformer', 'layer'), x, mask, {
-      layers: c.n_layers,
-      norm,
-      placement: 'post',
-      attention: {
-        heads: c.n_heads,
-        headDim: c.dim / c.n_heads,
-        outWidth: c.dim,
-        bias: true,
-        names: { q: 'q_lin', k: 'k_lin', v: 'v_lin', o: 'out_lin' },
+  encode: (root, c, inputs) =>
+    textOutputs(root, c, inputs.mask, {
+      prefix: 'distilbert',
+      body: (s) =>
+        encoderStack(
+          s.at('transformer', 'layer'),
+          entering(s.at('embeddings'), c, inputs),
+          inputs.mask,
+          {
+            layers: c.n_layers,
+            norm,
+            placement: 'post',
+            attention: {
+              heads: c.n_heads,
+              headDim: c.dim / c.n_heads,
+              outWidth: c.dim,
+              bias: true,
+              names: { q: 'q_lin', k: 'k_lin', v: 'v_lin', o: 'out_lin' },
+            },
+            channel: mlp({
+              hidden: c.hidden_dim,
+              activation: c.activation,
+              names: { up: 'lin1', down: 'lin2' },
+            }),
+            names,
+          },
+        ),
+      head: (first) => {
+        const inner = linear(root.at('pre_classifier'), first, c.dim, { bias: true }).relu();
+        return linear(root.at('classifier'), inner, labelsOf(c).length, { bias: true });
       },
-      channel: mlp({
-        hidden: c.hidden_dim,
-        activation: c.activation,
-        names: { up: 'lin1', down: 'lin2' },
-      }),
-      names,
-    });
-    const told = c.sentence_encoder ?? undefined;
-    const sentence = sentenceVector(root.at('pooling'), tokens, mask, told);
-    if (!headed) return { sentence, tokens };
-    const first = firstToken(tokens, mask);
-    const inner = linear(root.at('pre_classifier'), first, c.dim, { bias: true }).relu();
-    const scores = linear(root.at('classifier'), inner, labelsOf(c).length, { bias: true });
-    return { sentence, tokens, scores };
-  },
+    }),
 });

@@ -8,7 +8,7 @@ import { checkModel } from '../../onnx/check.js';
 import type { OnnxModel } from '../../onnx/model.js';
 import { decodeModel } from '../../onnx/read.js';
 import { AnyformerError } from '../../tensor/index.js';
-import { loadModelFolder, saveModel } from '../folder.js';
+import { inMemory, type LoadedModel, loadModelFolder, saveModel } from '../folder.js';
 import type { Model } from '../model.js';
 import { llamaVocabulary } from './llama-vocabulary.js';
 import { importMoonshine, MOONSHINE_TINY_CONFIG } from './moonshine.js';
@@ -48,13 +48,13 @@ const specs = packages.map(({ name, version }) => `${name}@${version}`).join(' '
 type Files = ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
 
 /** Loads the model, or says how to get it: `models/not-installed`. Errors: `models/hash`, `onnx/...`. */
-export async function loadMoonshinePackage(): Promise<Model> {
+export async function loadMoonshinePackage(): Promise<LoadedModel> {
   for (const cache of cacheFolders()) {
     const kept = joinPath(cache, 'models', 'moonshine-tiny');
     if (await exists(joinPath(kept, 'config.json'))) return await loadModelFolder(kept);
   }
   const installed = await installedFiles();
-  if (installed) return modelOf(installed);
+  if (installed) return inMemory(modelOf(installed));
   for (const cache of cacheFolders()) {
     const packed = await packedFiles(cache);
     if (!packed) continue;

@@ -5,6 +5,7 @@ import { resolveMixer } from '../../mixers/registry.js';
 import { poolformerPresets } from '../../models/families/poolformer.js';
 import { familyOf } from '../../models/families/registry.js';
 import { Scope, sampleNorm } from '../../nn/index.js';
+import { median } from '../../optimize/stats.js';
 import {
   fromNumbers,
   graph,
@@ -16,7 +17,7 @@ import {
   type Tensor,
   toNumbers,
 } from '../../tensor/index.js';
-import { largestError, median } from '../experiment.js';
+import { largestError } from '../experiment.js';
 import type { MeasureContext } from '../system.js';
 
 /** Parameters of a published size with 1000 classes; nothing is filled. */

@@ -2,11 +2,11 @@
 // steps of all schemes taken in turn so that the machine's moods meet all alike.
 import { initialModel } from '../../models/initial.js';
 import { declare } from '../../models/model.js';
+import { median } from '../../optimize/stats.js';
 import { sizeOf } from '../../tensor/index.js';
 import { adamw } from '../../train/optimizers.js';
 import { constantRate } from '../../train/schedules.js';
 import { openTraining, type Training } from '../../train/training.js';
-import { median } from '../experiment.js';
 import type { MeasureContext } from '../system.js';
 import { answerLoss, batchOf, configOf, type Scale, type Scheme, schemes } from './length.js';
 import { drawing, tasks } from './tasks.js';

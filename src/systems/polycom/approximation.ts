@@ -1,8 +1,8 @@
 // One hidden layer of 16 units fits sin(3x) + 0.3 x^3 on [-2, 2] by 2,000 Adam steps, with each
 // activation; the median of the test error over seeds. A gated layer gets two thirds of the units.
 import { activation, linear, type Scope } from '../../nn/index.js';
+import { median } from '../../optimize/stats.js';
 import { fromNumbers, input, type NDArray, type Tensor, uniformAt } from '../../tensor/index.js';
-import { median } from '../experiment.js';
 import { figureText } from '../figures.js';
 import type { MeasureContext } from '../system.js';
 import { fit, only } from './descent.js';

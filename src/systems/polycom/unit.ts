@@ -2,6 +2,7 @@
 // what equals a ReLU to the bit, and what scaling the input does.
 import { mlp } from '../../channels/mlp.js';
 import { polyNormOf, polyReluOf, Scope } from '../../nn/index.js';
+import { median } from '../../optimize/stats.js';
 import {
   cost,
   type DType,
@@ -19,7 +20,6 @@ import {
   toNumbers,
   uniformAt,
 } from '../../tensor/index.js';
-import { median } from '../experiment.js';
 import type { MeasureContext } from '../system.js';
 
 type Of = (x: Tensor, weight: Tensor, bias: Tensor) => Tensor;
