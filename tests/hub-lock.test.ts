@@ -29,6 +29,17 @@ function child(endpoint: string, cache: string): { child: ChildProcess; ended: P
   return { child: process_, ended: new Promise((done) => process_.once('close', () => done(out))) };
 }
 
+/** Bytes that a download has left so far; the child makes the folder and renames files meanwhile. */
+async function partialLength(blobs: string): Promise<number> {
+  try {
+    const partial = (await readdir(blobs)).find((name) => name.endsWith('.incomplete'));
+    return partial ? (await readFile(join(blobs, partial))).length : 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return 0;
+  }
+}
+
 test('two loads in one process, two processes beside it: each file is asked for once', async () => {
   await using server = await hubServer(files);
   await using place = await tempFolder();
@@ -66,13 +77,13 @@ test('a process killed in the middle: the next goes on where it was', async () =
   const { child: victim, ended } = child(server.endpoint, place.path);
   await arrived;
   const blobs = join(place.path, 'models--org--small', 'blobs');
-  for (;;) {
-    const partial = (await readdir(blobs)).find((name) => name.endsWith('.incomplete'));
-    if (partial && (await readFile(join(blobs, partial))).length === 10_000) break;
-    await new Promise((done) => setTimeout(done, 20));
+  try {
+    while ((await partialLength(blobs)) !== 10_000)
+      await new Promise((done) => setTimeout(done, 20));
+  } finally {
+    victim.kill('SIGKILL'); // before its folder goes away
+    await ended;
   }
-  victim.kill('SIGKILL');
-  await ended;
   const settings = { endpoint: server.endpoint, cache: place.path, offline: false };
   await using _ = await resolveModel('org/small', { settings });
   const request = server.asked(WEIGHTS).at(-1);

@@ -1,12 +1,19 @@
 // Running the command line: inside this process for its output and exit code, or as the real program
 // where signals, pipes and standard input matter.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import { repository } from '../../scripts/tree.mjs';
 import { main } from '../../src/cli/main.js';
 
-export type Ended = { code: number | null; stdout: string; stderr: string };
+export type Ended = {
+  code: number | null;
+  /** The signal that ended the process, which then has no code. */
+  signal?: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+};
 
 export async function cli(...argv: string[]): Promise<Ended> {
   const out: string[] = [];
@@ -34,6 +41,13 @@ export type Started = {
   ended: Promise<Ended>;
   says(text: string): Promise<void>;
 };
+
+/**
+ * The code as a shell tells it. Node, on its way out, takes its handlers away: a signal that comes then
+ * ends the process as it would any other, without a code, and a shell says 128 and the signal's number.
+ */
+export const shellCode = ({ code, signal }: Ended): number | null =>
+  code ?? (signal ? 128 + constants.signals[signal] : null);
 
 /** The real program; `stdin` is all its standard input, unless it stays open. */
 export function start(
@@ -63,7 +77,7 @@ export function start(
   child.stdin.on('error', () => undefined);
   if (!open) child.stdin.end(stdin);
   const ended = new Promise<Ended>((done) => {
-    child.once('close', (code) => done({ code, stdout, stderr }));
+    child.once('close', (code, signal) => done({ code, signal, stdout, stderr }));
   });
   const says = (text: string) =>
     new Promise<void>((done, fail) => {
